@@ -1,0 +1,515 @@
+"""The graph and the chain rule. Read this first.
+
+Every operation whose input needs a gradient leaves a `Node`: which operation it was, the nodes of its inputs, and the
+values that its derivative rules will want. `backward` starts with the gradient of the result, which is 1, visits the
+nodes from the newest to the oldest, and lets each one turn the gradient of its output into gradients of its inputs:
+
+    x ──► mul ──► sum ──► loss          forward, oldest to newest
+    x ◄── mul ◄── sum ◄── 1             backward, newest to oldest
+
+An operation is always newer than its inputs. So when a node's turn comes, everything that was computed from it has
+had its turn, and its gradient is complete. That is the whole reason for the order.
+
+A Node never points to a Tensor, so nothing here forms a cycle: memory goes the moment the last name does.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import sys
+import weakref
+from collections.abc import Callable, Sequence
+from contextlib import ContextDecorator
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import backend
+
+if TYPE_CHECKING:
+    from .op import Plan
+    from .tensor import Tensor
+else:
+    Tensor = None  # tensor.py puts its class here: a Tensor knows its operations, and these know only the graph
+
+Array = Any
+
+# ---------------------------------------------------------------------------------------------------- grad mode
+
+grad_mode: ContextVar[bool] = ContextVar("grad_mode", default=True)  # every new thread starts with the default
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations are being recorded in this thread."""
+    return grad_mode.get()
+
+
+class _GradMode(ContextDecorator):
+    """Sets the grad mode for a block or a function and restores it after, also after an exception."""
+
+    mode = True
+
+    def __new__(cls, function: Callable | None = None) -> Any:
+        self = object.__new__(cls)
+        self._before: list[bool] = []
+        return self if function is None else self(function)  # `@no_grad` as well as `@no_grad()`
+
+    def __enter__(self) -> None:
+        self._before.append(grad_mode.get())
+        grad_mode.set(self.mode)
+
+    def __exit__(self, *error: Any) -> None:
+        grad_mode.set(self._before.pop())
+
+
+class no_grad(_GradMode):
+    """Record nothing: a context manager and a decorator (as `torch.no_grad`).
+
+    >>> import minigrad as mg
+    >>> x = mg.tensor(3.0, requires_grad=True)
+    >>> with no_grad():
+    ...     (x * x).requires_grad
+    False
+    """
+
+    mode = False
+
+
+class enable_grad(_GradMode):
+    """Record again, inside `no_grad`: a context manager and a decorator (as `torch.enable_grad`)."""
+
+
+class inference_mode(no_grad):
+    """The same as `no_grad`. PyTorch refuses later to differentiate through what was made here; we need not."""
+
+
+class set_grad_enabled(_GradMode):
+    """Record operations or not: a context manager, or a plain call that stays in force (as in PyTorch).
+
+    Args:
+        mode: True records.
+
+    >>> with set_grad_enabled(False):
+    ...     is_grad_enabled()
+    False
+    """
+
+    def __new__(cls, mode: bool) -> Any:
+        self = super().__new__(cls)
+        self.mode = bool(mode)
+        self._before = [grad_mode.get()]
+        grad_mode.set(self.mode)
+        return self
+
+    def __enter__(self) -> None:
+        grad_mode.set(self.mode)
+
+    def __exit__(self, *error: Any) -> None:
+        grad_mode.set(self._before[0])
+
+
+# --------------------------------------------------------------------------------------------------------- nodes
+
+
+class Storage:
+    """What all tensors over one piece of memory share: how often it was written to, and which views of it exist."""
+
+    __slots__ = ("version", "views")
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.views: list[weakref.ref[Tensor]] = []
+
+
+_age = itertools.count(0, -1)
+FREED = ("freed",)  # in place of the saved values once backward has used them
+
+
+class Node:
+    """One operation that was carried out, or a leaf: a tensor that the user asked the gradient of.
+
+    Attributes:
+        plan: which rules to run and what they want (see op.py); None for a leaf.
+        parents: the node of each input, None where an input needs no gradient.
+        saved: the values that the rules asked for, in the plan's order.
+        versions: (storage, version, name) of each saved array, to notice that it was overwritten.
+        shape, dtype: of the output, thus also of its gradient.
+        order: smaller is newer.
+        hooks: functions of the gradient, called when it is complete.
+        keeper: weak reference to the Tensor whose `.grad` the gradient goes to, if any.
+    """
+
+    __slots__ = ("__weakref__", "dtype", "hooks", "keeper", "order", "parents", "plan", "saved", "shape", "versions")
+
+    def __init__(self, plan: Plan | None, parents: Sequence, saved: Any, versions: Any, array: Array) -> None:
+        self.plan = plan
+        self.parents = parents
+        self.saved = saved
+        self.versions = versions
+        self.shape = array.shape
+        self.dtype = array.dtype
+        self.order = next(_age)
+        self.hooks: dict[int, Callable] | None = None
+        self.keeper: weakref.ref[Tensor] | None = None
+
+    @property
+    def name(self) -> str:
+        return "leaf" if self.plan is None else self.plan.op.name
+
+    def __repr__(self) -> str:
+        return f"<{self.name}, shape {self.shape}>"
+
+    def unpack(self) -> Any:
+        """The saved values, once it is sure that they are still what they were."""
+        if self.saved is FREED:
+            raise RuntimeError(
+                f"backward: {self.name} was already differentiated and what it kept is freed; pass retain_graph=True "
+                "to the first backward if you need a second one"
+            )
+        for storage, version, what in self.versions:
+            if storage.version != version:
+                raise RuntimeError(
+                    f"backward: {self.name} needs {what} as it was in the forward pass, but it was overwritten in "
+                    f"place since ({storage.version - version} times); use the out-of-place form, or clone() it first"
+                )
+        return self.saved
+
+
+def leaf(tensor: Tensor) -> Node:
+    """A node for a tensor that gradients are to be collected for."""
+    node = Node(None, (), (), (), tensor.array)
+    node.keeper = weakref.ref(tensor)
+    return node
+
+
+# ------------------------------------------------------------------------------------------------ the chain rule
+
+
+def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
+    """Sum a gradient over the axes that broadcasting had added or stretched: its adjoint."""
+    lead = g.ndim - len(shape)
+    axes = tuple(range(lead)) + tuple(i + lead for i, n in enumerate(shape) if n == 1 and g.shape[i + lead] != 1)
+    if axes:
+        g = g.sum(axes, keepdim=True) if isinstance(g, Tensor) else g.sum(axis=axes, keepdims=True)
+    return g.reshape(shape)
+
+
+class At:
+    """A gradient that is zero but at one index: adding it to another touches that part only."""
+
+    __slots__ = ("index", "repeats", "shape", "value")
+
+    def __init__(self, value: Array, shape: tuple[int, ...], index: Any, repeats: bool) -> None:
+        self.value = value
+        self.shape = shape
+        self.index = index
+        self.repeats = repeats  # the same place may occur twice in the index
+
+    def add_to(self, target: Array) -> None:
+        if self.repeats:
+            backend.scatter_add(backend.namespace(target), target, self.index, self.value)
+        else:
+            target[self.index] += self.value
+
+
+class _Sums:
+    """The gradient of every node that backward has reached and not yet visited.
+
+    The first gradient of a node is taken as it comes, and may be an array that others see. The second makes a new
+    array, which is ours: all further ones are added to it in place.
+    """
+
+    def __init__(self) -> None:
+        self.grads: dict[Node, Any] = {}
+        self.ours: set[Node] = set()
+        self.queue: list[tuple[int, Node]] = []
+
+    def add(self, node: Node, g: Any) -> None:
+        before = self.grads.get(node)
+        if before is None:
+            heapq.heappush(self.queue, (node.order, node))
+        if type(g) is At:
+            if before is None:
+                xp = backend.namespace(g.value)
+                before = xp.zeros(g.shape, node.dtype)
+            elif node not in self.ours:
+                before = before.copy()
+            g.add_to(before)
+        elif before is None:
+            self.grads[node] = g
+            return
+        elif node in self.ours:
+            before += g
+        else:
+            before = before + g
+        self.grads[node] = before
+        if not isinstance(before, (Tensor, np.generic)):
+            self.ours.add(node)
+
+    def pop(self) -> tuple[Node, Any]:
+        node = heapq.heappop(self.queue)[1]
+        self.ours.discard(node)
+        return node, self.grads.pop(node)
+
+
+def _fit(g: Any, node: Node, parent: Node, position: int) -> Any:
+    """Give a gradient the shape and dtype of what it is the gradient of."""
+    if g.shape != parent.shape:
+        try:
+            g = sum_to(g, parent.shape)
+        except (ValueError, IndexError, RuntimeError):
+            name = node.plan.op.argument(position)  # type: ignore[union-attr]
+            raise RuntimeError(
+                f"backward of {node.name}: the rule of {name!r} gave shape {tuple(g.shape)}, expected {parent.shape}"
+            ) from None
+    if g.dtype != parent.dtype:
+        g = g.to(parent.dtype) if isinstance(g, Tensor) else g.astype(parent.dtype)
+    return g
+
+
+def _needed(roots: Sequence[Node], targets: set[Node]) -> set[Node]:
+    """The nodes below the roots from which a target can be reached."""
+    seen, stack = set(roots), list(roots)
+    while stack:
+        for parent in stack.pop().parents:
+            if parent is not None and parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
+    needed = set(targets)
+    for node in sorted(seen, key=lambda node: -node.order):  # parents before what was computed from them
+        if any(parent in needed for parent in node.parents):
+            needed.add(node)
+    return needed
+
+
+def _differentiate(
+    roots: Sequence[tuple[Node, Any]], targets: set[Node] | None, create_graph: bool, retain_graph: bool
+) -> dict[Node, Any]:
+    """Run the chain rule from the roots down.
+
+    With targets, returns their gradients and computes nothing else; without, leaves collect theirs in `.grad`.
+    Gradients are raw arrays, or Tensors if create_graph: the same rules work on both.
+    """
+    needed = None if targets is None else _needed([node for node, _ in roots], targets)
+    sums, results = _Sums(), {}
+    for node, g in roots:
+        if needed is None or node in needed:
+            sums.add(node, g)
+    while sums.queue:
+        node, g = sums.pop()
+        if node.hooks:
+            for hook in list(node.hooks.values()):
+                g = _call_hook(hook, g, node)
+        if targets is None:
+            if node.keeper is not None and (tensor := node.keeper()) is not None:
+                if node.plan is None:
+                    _collect(tensor, g)
+                else:  # retain_grad
+                    tensor.grad = g if create_graph else Tensor._wrap(g.copy())
+        elif node in targets:
+            results[node] = g
+        if node.plan is None or (needed is not None and not any(parent in needed for parent in node.parents)):
+            continue
+        saved = node.unpack()
+        if create_graph:
+            saved = node.plan.as_tensors(node, saved)
+        for position, rule, wants in node.plan.rules:
+            parent = node.parents[position]
+            if needed is not None and parent not in needed:
+                continue
+            try:
+                gx = rule(g, *[saved[i] for i in wants])
+            except Exception as error:
+                error.add_note(f"(in the gradient of {node.name} for its argument {node.plan.op.argument(position)!r})")
+                raise
+            if gx is not None:
+                sums.add(parent, gx if type(gx) is At else _fit(gx, node, parent, position))
+            gx = None  # the sum must be the only one that holds it, see _collect
+        if not retain_graph and saved:
+            node.saved = FREED
+            node.versions = ()
+        saved = None
+    return results
+
+
+def _collect(tensor: Tensor, g: Any) -> None:
+    """Add a complete gradient to a leaf's `.grad`, which always owns its memory."""
+    if isinstance(g, Tensor):
+        tensor.grad = g if tensor.grad is None else tensor.grad + g
+    elif tensor.grad is None:
+        tensor.grad = Tensor._wrap(g if _is_alone(g) else backend.namespace(g).array(g, order="C"))
+    elif tensor.grad.node is not None:  # an earlier backward had create_graph=True
+        tensor.grad = tensor.grad.detach() + Tensor._wrap(g)
+    else:
+        tensor.grad.array += g
+        tensor.grad._bump()
+
+
+def _is_alone(g: Array) -> bool:
+    """Whether its caller's caller is the only one that can see an array, so that it may be given away uncopied.
+
+    PyTorch, too, gives a gradient away when its reference count says that nobody else has it.
+    """
+    return sys.getrefcount(g) <= _ALONE and type(g) is np.ndarray and g.base is None and g.flags.c_contiguous
+
+
+def _references() -> int:
+    """The reference count that `_is_alone` sees for an array that has two names on the way to it."""
+
+    def outer(g: Array) -> int:
+        return inner(g)
+
+    def inner(g: Array) -> int:
+        return sys.getrefcount(g)
+
+    g = np.empty(1)
+    count = outer(g)
+    return count if g.size else 0
+
+
+_ALONE = _references()
+
+
+def _call_hook(hook: Callable, g: Any, node: Node) -> Any:
+    """A hook gets a Tensor and may return another one in its place."""
+    as_tensor = g if isinstance(g, Tensor) else Tensor._wrap(g if isinstance(g, np.ndarray) else np.asarray(g))
+    new = hook(as_tensor)
+    if new is None:
+        return g
+    if not isinstance(new, Tensor) or new.shape != node.shape:
+        got = f"a Tensor of shape {tuple(new.shape)}" if isinstance(new, Tensor) else type(new).__name__
+        raise RuntimeError(f"hook on {node.name}: expected None or a Tensor of shape {node.shape}, got {got}")
+    return new if isinstance(g, Tensor) else new.array
+
+
+# ------------------------------------------------------------------------------------------------ what users call
+
+
+def _roots(name: str, outputs: Any, seeds: Any, create_graph: bool) -> list[tuple[Node, Any]]:
+    outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    seeds = [seeds] if isinstance(seeds, Tensor) or seeds is None else list(seeds)
+    if len(seeds) == 1 and seeds[0] is None:
+        seeds *= len(outputs)
+    if len(seeds) != len(outputs):
+        raise RuntimeError(f"{name}: expected one gradient per output, got {len(seeds)} for {len(outputs)} outputs")
+    roots = []
+    for y, seed in zip(outputs, seeds):
+        if not isinstance(y, Tensor):
+            raise TypeError(f"{name}: expected a Tensor to differentiate, got {type(y).__name__}")
+        if y.node is None:
+            raise RuntimeError(
+                f"{name}: this tensor does not require grad: no input of its computation has requires_grad=True, or "
+                "it was computed under no_grad() or detached"
+            )
+        if seed is None:
+            if y.array.size != 1:
+                raise RuntimeError(
+                    f"{name}: the gradient of a tensor of shape {tuple(y.shape)} needs a starting value; grad can be "
+                    "implicitly created only for scalar outputs: reduce it (.sum(), .mean()) or pass `gradient`"
+                )
+            seed = Tensor._wrap(backend.namespace(y.array).ones_like(y.array))
+        elif not isinstance(seed, Tensor):
+            raise TypeError(f"{name}: expected the gradient as a Tensor, got {type(seed).__name__}")
+        elif seed.shape != y.shape:
+            raise RuntimeError(
+                f"{name}: expected a gradient of the output's shape {tuple(y.shape)}, got {tuple(seed.shape)}"
+            )
+        seed = seed.to(y.dtype)
+        roots.append((y.node, seed if create_graph else seed.array))
+    return roots
+
+
+def _run(roots: list, targets: set[Node] | None, create_graph: bool, retain_graph: bool | None) -> dict[Node, Any]:
+    mode, warnings = grad_mode.set(create_graph), backend.silence()
+    try:
+        return _differentiate(roots, targets, create_graph, create_graph if retain_graph is None else retain_graph)
+    finally:
+        backend.restore(warnings)
+        grad_mode.reset(mode)
+
+
+def backward(
+    tensors: Tensor | Sequence[Tensor],
+    grad_tensors: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+) -> None:
+    """Add the gradients of the tensors to the `.grad` of every leaf they were computed from.
+
+    Args:
+        tensors: what to differentiate.
+        grad_tensors: gradient of the final value with respect to each, of its shape; 1 for scalars if left out.
+        retain_graph: keep the saved values, for a second backward; the default is create_graph.
+        create_graph: record the backward pass too, so that gradients can be differentiated again.
+
+    Raises:
+        RuntimeError: nothing to differentiate, a shape that does not fit, or a graph that was freed.
+
+    Source: `torch.autograd.backward`.
+
+    >>> import minigrad as mg
+    >>> x = mg.tensor([1.0, 2.0], requires_grad=True)
+    >>> backward((x * x).sum())
+    >>> x.grad
+    tensor([2., 4.])
+    """
+    _run(_roots("backward", tensors, grad_tensors, create_graph), None, create_graph, retain_graph)
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+    materialize_grads: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of the outputs with respect to the inputs; no `.grad` is touched.
+
+    Args:
+        outputs: what to differentiate.
+        inputs: with respect to what.
+        grad_outputs: gradient of the final value with respect to each output; 1 for scalars if left out.
+        retain_graph: keep the saved values, for a second backward; the default is create_graph.
+        create_graph: make the gradients differentiable in turn.
+        allow_unused: give None for an input that the outputs do not depend on, instead of raising.
+        materialize_grads: give zeros for such an input.
+
+    Returns:
+        One Tensor per input, of its shape and dtype.
+
+    Raises:
+        RuntimeError: an input does not require grad, or the outputs do not depend on it.
+
+    Source: `torch.autograd.grad`.
+
+    >>> import minigrad as mg
+    >>> x = mg.tensor(3.0, requires_grad=True)
+    >>> slope, = grad(x ** 3, x, create_graph=True)
+    >>> slope, grad(slope, x)[0]
+    (tensor(27., grad_fn=<mul>), tensor(18.))
+    """
+    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    for i, x in enumerate(inputs):
+        if not isinstance(x, Tensor) or x.node is None:
+            what = "a Tensor that does not require grad" if isinstance(x, Tensor) else type(x).__name__
+            raise RuntimeError(f"grad: input {i} is {what}; call requires_grad_() on it before the forward pass")
+    roots = _roots("grad", outputs, grad_outputs, create_graph)
+    found = _run(roots, {x.node for x in inputs}, create_graph, retain_graph)
+    if not create_graph:  # what is returned shares memory with nothing
+        found = {node: backend.namespace(g).array(g, order="C") for node, g in found.items()}
+    results: list[Tensor | None] = []
+    for i, x in enumerate(inputs):
+        g = found.get(x.node)
+        if g is None and materialize_grads:
+            g = backend.namespace(x.array).zeros_like(x.array)
+        elif g is None and not allow_unused:
+            raise RuntimeError(
+                f"grad: the outputs do not depend on input {i} (shape {tuple(x.shape)}); pass allow_unused=True to get "
+                "None for it"
+            )
+        results.append(g if g is None or isinstance(g, Tensor) else Tensor._wrap(g))
+    return tuple(results)

@@ -1,0 +1,413 @@
+"""How an operation is declared, called and recorded.
+
+    @op(input=lambda g, other: g * other,
+        other=lambda g, input: g * input, dtypes="promote")
+    def mul(xp, input, other):
+        return input * other
+
+The function computes: `xp` is numpy or cupy, tensors arrive as arrays. What stands before `*` in its signature are the
+arguments, what stands after are options. Each rule is named after the argument that it differentiates. It gets `g`, the
+gradient of the output, and asks by name for what else it wants:
+
+    an argument or `out`                its value, kept alive until backward; `add` asks for nothing and keeps nothing
+    `<argument>_shape`, `out_shape`     its shape only
+    an option                           as it was passed
+    `at`                                for `*tensors`: the position of the tensor being differentiated
+
+So the signature of a rule is the list of what an operation keeps. A name that does not exist raises at import.
+
+One text serves two purposes. An operation that is called on arrays returns an array and records nothing: that is how
+backward runs its rules, on plain arrays. Under `create_graph=True` the same rules get Tensors instead, so that what
+they do is recorded and can be differentiated again. After each rule autograd.py sums over broadcast axes, casts to the
+argument's dtype and accumulates: a rule need not care.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import backend, dtypes
+from .autograd import Node, Storage, grad_mode
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+else:
+    Tensor = None  # set by tensor.py, see autograd.py
+
+Array = Any
+
+REGISTRY: dict[str, Op] = {}  # every operation by name; tests, documentation and `minigrad info` are made from it
+
+_F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
+
+
+class Op:
+    """An operation: its forward function, its derivative rules, and its fast paths.
+
+    Attributes:
+        name, forward, doc: the function that was decorated.
+        arguments, options: names of its arguments, and of its options with their defaults.
+        variadic: whether its only argument is `*tensors`.
+        rules: argument name -> (rule, names of what it wants).
+        dtypes: "promote" brings arguments to one dtype, "float" also makes integers floating point.
+        view: the result shares memory with the argument.
+        fast: device type -> functions tried before the forward function.
+    """
+
+    def __init__(self, forward: Callable, rules: dict[str, Callable], dtypes: str | None, view: bool) -> None:
+        parameters = list(inspect.signature(forward).parameters.values())[1:]
+        kinds = inspect.Parameter
+        self.name = forward.__name__.strip("_")
+        self.forward = forward
+        self.arguments = [p.name for p in parameters if p.kind is not kinds.KEYWORD_ONLY]
+        self.variadic = any(p.kind is kinds.VAR_POSITIONAL for p in parameters)
+        self.option_parameters = [p for p in parameters if p.kind is kinds.KEYWORD_ONLY]
+        self.options = [p.name for p in self.option_parameters]
+        self.defaults = {p.name: p.default for p in parameters if p.default is not kinds.empty}
+        self.dtypes = dtypes
+        self.view = view
+        self.fast: dict[str, list[Callable]] = {}
+        self.rules = {name: (rule, list(inspect.signature(rule).parameters)[1:]) for name, rule in rules.items()}
+        self.plans: dict[Any, Plan] = {}
+        if unknown := set(rules) - set(self.arguments):
+            raise TypeError(f"op {self.name}: rules for {sorted(unknown)}, which are not among {self.arguments}")
+        offers = {"out", "out_shape", *self.arguments, *self.options} | {f"{a}_shape" for a in self.arguments}
+        for name, (_, wants) in self.rules.items():
+            if unknown := set(wants) - offers - ({"at"} if self.variadic else set()):
+                raise TypeError(f"op {self.name}: the rule of {name!r} wants {sorted(unknown)}, there is only {offers}")
+        REGISTRY[self.name] = self
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+    def argument(self, position: int) -> str:
+        """Name of the argument at a position, for messages."""
+        return f"{self.arguments[0]}[{position}]" if self.variadic else self.arguments[position]
+
+    def plan(self, parents: list[Node | None]) -> Plan:
+        """Which rules to run and what to keep for them, if these arguments need gradients; made once and reused."""
+        key = tuple([parent is not None for parent in parents])
+        plan = self.plans.get(key)
+        if plan is None:
+            plan = self.plans[key] = Plan(self, key)
+        return plan
+
+    def bind(self, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+        """Sort what was passed into arguments and options, as Python would."""
+        arity = len(args) if self.variadic else len(self.arguments)
+        if len(args) > arity + len(self.options):
+            most = arity + len(self.options)
+            raise TypeError(f"{self.name}() takes at most {most} arguments, got {len(args)}")
+        options = {name: self.defaults[name] for name in self.options if name in self.defaults}
+        options.update(zip(self.options, args[arity:]))
+        values = list(args[:arity])
+        names = self.arguments[len(values) :] if not self.variadic else []
+        positional = set(self.arguments[: len(values)]) | set(self.options[: len(args) - arity])
+        for name in names:
+            if name in kwargs:
+                values.append(kwargs[name])
+            elif name in self.defaults:
+                values.append(self.defaults[name])
+            else:
+                raise TypeError(f"{self.name}() is missing the argument {name!r}")
+        for name, value in kwargs.items():
+            if name in positional and not self.variadic:
+                raise TypeError(f"{self.name}() got the argument {name!r} twice")
+            if name in self.options:
+                options[name] = value
+            elif name not in names:
+                raise TypeError(
+                    f"{self.name}() has no argument {name!r}; it takes {', '.join(self.arguments + self.options)}"
+                )
+        if missing := [name for name in self.options if name not in options]:
+            raise TypeError(f"{self.name}() is missing the argument {missing[0]!r}")
+        return tuple(values), options
+
+    def convert(self, values: list[Any]) -> list[Any]:
+        """Bring arrays to the dtype in which the operation computes, by PyTorch's promotion rules."""
+        target = dtypes.result_type(values)
+        if self.dtypes == "float" and target.kind != "f":
+            target = dtypes.get_default_dtype()
+        return [
+            v.astype(target, copy=False) if hasattr(v, "dtype") and v is not None else v for v in values
+        ]
+
+
+class Plan:
+    """What to keep and which rules to run for one pattern of arguments that need gradients.
+
+    Attributes:
+        keep: (kind, key) of each saved value.
+        rules: (position of the argument, its rule, where in the saved values the rule finds what it wants).
+    """
+
+    __slots__ = ("keep", "op", "rules")
+
+    def __init__(self, op: Op, needs: tuple[bool, ...]) -> None:
+        self.op = op
+        self.keep: list[tuple[str, Any]] = []
+        self.rules: list[tuple[int, Callable, list[int]]] = []
+        for position, needed in enumerate(needs):
+            name = op.arguments[0 if op.variadic else position]
+            if needed and name in op.rules:
+                rule, wants = op.rules[name]
+                self.rules.append((position, rule, [self._slot(want, position) for want in wants]))
+
+    def _slot(self, want: str, position: int) -> int:
+        """Where in the saved values a wanted value stands."""
+        arguments = self.op.arguments
+        source: tuple[str, Any]
+        if want == "at":
+            source = ("constant", position)
+        elif want in ("out", "out_shape"):
+            source = (want, None)
+        elif want in self.op.options:
+            source = ("option", want)
+        elif want in arguments:
+            source = ("inputs", None) if self.op.variadic else ("input", arguments.index(want))
+        else:
+            name = want.removesuffix("_shape")
+            source = ("shapes", None) if self.op.variadic else ("shape", arguments.index(name))
+        if source not in self.keep:
+            self.keep.append(source)
+        return self.keep.index(source)
+
+    def record(self, parents: list, args: tuple, arrays: list, options: Any, out: Tensor) -> Node:
+        """A node that keeps what the rules asked for."""
+        saved: list[Any] = []
+        versions: list[tuple[Storage, int, str]] = []
+        for kind, key in self.keep:
+            if kind == "input":
+                saved.append(arrays[key])
+                if isinstance(args[key], Tensor):
+                    storage = args[key].storage
+                    versions.append((storage, storage.version, self.op.arguments[key]))
+            elif kind == "out":
+                saved.append(out.array)
+                versions.append((out.storage, out.storage.version, "its result"))
+            elif kind == "option":
+                saved.append(options[key])
+            elif kind == "shape":
+                saved.append(getattr(arrays[key], "shape", ()))
+            elif kind == "out_shape":
+                saved.append(out.array.shape)
+            elif kind == "inputs":
+                saved.append(tuple(arrays))
+                versions += [(a.storage, a.storage.version, "its inputs") for a in args if isinstance(a, Tensor)]
+            elif kind == "shapes":
+                saved.append([a.shape for a in arrays])
+            else:
+                saved.append(key)
+        return Node(self, parents, saved, versions, out.array)
+
+    def as_tensors(self, node: Node, saved: list) -> list:
+        """The saved arrays as Tensors, each in its place in the graph, for a backward pass that is itself recorded."""
+
+        def wrap(array: Array, parent: Node | None) -> Any:
+            if not hasattr(array, "dtype"):
+                return array
+            tensor = Tensor._wrap(array)
+            tensor.node = parent
+            return tensor
+
+        tensors = []
+        for (kind, key), value in zip(self.keep, saved):
+            if kind == "input":
+                value = wrap(value, node.parents[key])
+            elif kind == "out":
+                value = wrap(value, node)
+            elif kind == "inputs":
+                value = tuple(wrap(v, parent) for v, parent in zip(value, node.parents))
+            tensors.append(value)
+        return tensors
+
+
+def op(dtypes: str | None = None, view: bool = False, **rules: Callable) -> Callable[[Callable], Callable]:
+    """Declare an operation and its derivative rules; see the top of this module.
+
+    Args:
+        dtypes: "promote" brings all arguments to one dtype, "float" also makes integers floating point.
+        view: the result shares memory with the argument.
+        rules: for each differentiable argument, its rule.
+
+    Returns:
+        A decorator. The decorated name becomes the function that users call, with its Op as `.op`.
+
+    Raises:
+        TypeError: a rule names an argument or wants a value that does not exist.
+    """
+    return lambda forward: _public(Op(forward, rules, dtypes, view))
+
+
+def _public(op: Op) -> Callable:
+    """The function that users call: unwrap tensors, compute, wrap, record."""
+    forward, arity, defaults = op.forward, len(op.arguments), None
+    if not op.variadic and all(name in op.defaults for name in op.options):
+        defaults = MappingProxyType({name: op.defaults[name] for name in op.options})
+    promotes, fast_paths, new = op.dtypes is not None, op.fast, object.__new__
+    silence, restore, recording, ndarray = backend.silence, backend.restore, grad_mode.get, np.ndarray
+
+    @wraps(forward)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        options: Any = defaults
+        if kwargs or defaults is None or len(args) != arity:
+            args, options = op.bind(args, kwargs)
+        arrays: list[Any] = []
+        parents: list[Node | None] = []
+        tensors = tracked = plain = 0
+        xp, dtype, mixed = np, None, False
+        for x in args:
+            if isinstance(x, Tensor):
+                array, node = x.array, x.node
+                tensors += 1
+                if node is not None:
+                    tracked += 1
+                if type(array) is not ndarray:
+                    xp = None  # type: ignore[assignment]
+                if array.dtype is not dtype:
+                    mixed = dtype is not None
+                    dtype = array.dtype
+                arrays.append(array)
+                parents.append(node)
+            else:
+                if type(x) not in _SCALARS:
+                    plain += 1
+                arrays.append(x)
+                parents.append(None)
+        if not tensors:
+            return _on_arrays(op, arrays, options)
+        if xp is None or plain:
+            xp, arrays = _check_constants(op, arrays, args)
+        if promotes and (mixed or plain or not (dtype is _F32 or dtype is _F64)):
+            arrays = op.convert(arrays)
+        warnings = silence()
+        try:
+            out = NotImplemented
+            if fast_paths:
+                out = _try_fast(op, xp, arrays, options)
+            if out is NotImplemented:
+                out = forward(xp, *arrays, **options)
+        except Exception as error:
+            raise explain(op, error, arrays) from None
+        finally:
+            restore(warnings)
+        if type(out) is not ndarray and xp is np:
+            out = np.asarray(out)
+        result = new(Tensor)
+        result.array = out
+        result.node = None
+        if tracked and recording():
+            plan = op.plan(parents)
+            if plan.rules:
+                result.node = plan.record(parents, args, arrays, options, result)
+        if op.view:
+            result._view_of(args[0], call, options)
+        return result
+
+    call.op = op  # type: ignore[attr-defined]
+    call.fast = lambda device: lambda function: op.fast.setdefault(device, []).append(function)  # type: ignore[attr-defined]
+    call.__name__ = call.__qualname__ = op.name
+    kinds = inspect.Parameter
+    signature = inspect.signature(forward)
+    call.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[
+            p if op.variadic or p.kind is not kinds.KEYWORD_ONLY else p.replace(kind=kinds.POSITIONAL_OR_KEYWORD)
+            for p in list(signature.parameters.values())[1:]
+        ]
+    )
+    return call
+
+
+def _on_arrays(op: Op, arrays: list, options: Any) -> Any:
+    """Arrays in, array out: how rules use operations."""
+    for array in arrays:
+        if hasattr(array, "dtype"):
+            xp = backend.namespace(array)
+            break
+    else:
+        what = ", ".join(type(a).__name__ for a in arrays) or "nothing"
+        raise TypeError(f"{op.name}: expected a Tensor, got {what}; make one with minigrad.tensor(...)")
+    out = _try_fast(op, xp, arrays, options) if op.fast else NotImplemented
+    return op.forward(xp, *arrays, **options) if out is NotImplemented else out
+
+
+def _try_fast(op: Op, xp: Any, arrays: list, options: Any) -> Any:
+    for function in op.fast.get("cpu" if xp is np else "cuda", ()):
+        out = function(*arrays, **options)
+        if out is not NotImplemented:
+            return out
+    return NotImplemented
+
+
+_SCALARS = (float, int, bool, type(None))
+
+
+def _check_constants(op: Op, values: list, args: tuple) -> tuple[Any, list]:
+    """Which library computes, and every value that is not a Tensor as it should be.
+
+    NumPy numbers become Python numbers: these are weak, so that float32 * np.float64(2) stays float32 as in PyTorch.
+    """
+    xp: Any = None
+    out = []
+    for position, (value, arg) in enumerate(zip(values, args)):
+        if type(value) in _SCALARS:
+            out.append(value)
+            continue
+        if isinstance(value, np.generic):
+            out.append(value.item())
+            continue
+        try:
+            library = backend.namespace(value)
+        except TypeError:
+            raise TypeError(
+                f"{op.name}: argument {op.argument(position)!r} must be a Tensor or a number, got {type(value).__name__}"
+                + ("; make it a Tensor with minigrad.tensor(...)" if isinstance(value, (list, tuple)) else "")
+            ) from None
+        if isinstance(arg, Tensor) or value.ndim > 0:
+            if xp is not None and library is not xp:
+                devices = [str(backend.device_of(v)) for v in values if hasattr(v, "dtype")]
+                raise RuntimeError(
+                    f"{op.name}: expected all tensors on one device, got {' and '.join(dict.fromkeys(devices))}; move "
+                    "them with .to(device)"
+                )
+            xp = library
+        out.append(value)
+    return xp, out
+
+
+def explain(op: Op, error: Exception, arrays: list) -> Exception:
+    """What to raise for an exception inside an operation: our own messages as they are, NumPy's in our words."""
+    text = str(error)
+    if text.startswith(op.name):
+        return error
+    named = [
+        f"{op.argument(i)} {tuple(a.shape)}" for i, a in enumerate(arrays) if hasattr(a, "shape")
+    ]
+    if isinstance(error, ValueError) and ("broadcast" in text or "shape mismatch" in text):
+        return RuntimeError(
+            f"{op.name}: the shapes of {' and '.join(named)} do not broadcast: aligned at the right, sizes must be "
+            "equal or 1"
+        )
+    dtypes_got = ", ".join(f"{op.argument(i)} {a.dtype}" for i, a in enumerate(arrays) if hasattr(a, "dtype"))
+    if isinstance(error, TypeError) and "ufunc" in text:
+        return RuntimeError(f"{op.name}: not defined for these dtypes ({dtypes_got})")
+    if isinstance(error, MemoryError):
+        return MemoryError(f"{op.name}: not enough memory for the result ({', '.join(named)})")
+    kind = IndexError if isinstance(error, IndexError) else type(error)
+    return kind(f"{op.name}: {text} ({', '.join(named)})")
+
+
+def composite(formula: Callable) -> Callable:
+    """Declare an operation that is a plain function of others: it needs no rules of its own.
+
+    It may get a fused forward and backward pass for arrays (`.fused`), which ordinary calls use. The formula stays the
+    reference: it is what `create_graph=True` differentiates, what the fused pair is tested against, and what runs where
+    the pair does not apply.
+    """
+    return formula

@@ -1,0 +1,682 @@
+"""Functions of each element by itself, and of pairs of elements under broadcasting.
+
+A rule reads as the derivative does in a table: `g` times the derivative. At kinks and ties the rules take PyTorch's
+subgradients, which the tests hold them to.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+from .. import backend, dtypes
+from ..op import op
+
+elementwise = partial(op, dtypes="promote")  # the result has the inputs' dtype
+floating = partial(op, dtypes="float")  # integers become floating point first
+
+# ------------------------------------------------------------------------------------------------------ arithmetic
+
+
+@elementwise(input=lambda g: g, other=lambda g, alpha: g if alpha == 1 else g * alpha)
+def add(xp, input, other, *, alpha=1):
+    """Sum `input + alpha * other`, broadcasting. Source: `torch.add`.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([1.0, 2.0]) + mg.tensor([[10.0], [20.0]])
+    tensor([[11., 12.],
+            [21., 22.]])
+    """
+    return input + other if alpha == 1 else input + alpha * other
+
+
+@elementwise(input=lambda g: g, other=lambda g, alpha: -g if alpha == 1 else g * -alpha)
+def sub(xp, input, other, *, alpha=1):
+    """Difference `input - alpha * other`, broadcasting. Source: `torch.sub`.
+
+    >>> import minigrad as mg
+    >>> 5 - mg.tensor([1, 2])
+    tensor([4, 3])
+    """
+    return input - other if alpha == 1 else input - alpha * other
+
+
+@elementwise(input=lambda g, other: g * other, other=lambda g, input: g * input)
+def mul(xp, input, other):
+    """Product of each pair of elements, broadcasting. Source: `torch.mul`.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([1.0, 2.0]) * 3
+    tensor([3., 6.])
+    """
+    return input * other
+
+
+@floating(input=lambda g, other: g / other, other=lambda g, other, out: -g * out / other)
+def _true_div(xp, input, other):
+    return xp.true_divide(input, other)
+
+
+@elementwise()
+def floor_divide(xp, input, other):
+    """Quotient rounded down; has no gradient. Source: `torch.floor_divide`.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([7, -7]) // 2
+    tensor([ 3, -4])
+    """
+    return xp.floor_divide(input, other)
+
+
+def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
+    """Quotient of each pair of elements; integers give floating point numbers. Source: `torch.div`.
+
+    Args:
+        input, other: tensors or numbers.
+        rounding_mode: None, "trunc" (towards zero) or "floor"; a rounded quotient has gradient zero.
+
+    Raises:
+        RuntimeError: another rounding mode.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([7, -7]) / 2, mg.div(mg.tensor([7, -7]), 2, rounding_mode="trunc")
+    (tensor([ 3.5000, -3.5000]), tensor([ 3, -3]))
+    """
+    if rounding_mode is None:
+        return _true_div(input, other)
+    if rounding_mode == "floor":
+        return floor_divide(input, other)
+    if rounding_mode == "trunc":
+        integers = all(isinstance(x, int) or (hasattr(x, "dtype") and x.dtype.kind in "iub") for x in (input, other))
+        quotient = trunc(_true_div(input.double() if integers and hasattr(input, "double") else input, other))
+        return quotient.long() if integers else quotient
+    raise RuntimeError(f"div: rounding_mode must be None, 'trunc' or 'floor', got {rounding_mode!r}")
+
+
+@elementwise(input=lambda g: g, other=lambda g, input, other: -g * floor(input / other))
+def remainder(xp, input, other):
+    """Remainder of division with the sign of the divisor, as Python's `%`. Source: `torch.remainder`.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([-3.0, 3.0]) % 2
+    tensor([1., 1.])
+    """
+    return xp.remainder(input, other)
+
+
+def _power_slope(g, input, other):
+    """d/dx x**n = n * x**(n-1), and 0 for n = 0 also where x is 0."""
+    if isinstance(other, (int, float)):
+        return g * 0 if other == 0 else g * (other * input ** (other - 1))
+    return where(other == 0, 0.0, g * (other * input ** where(other == 0, 1.0, other - 1)))
+
+
+@elementwise(
+    input=_power_slope,
+    other=lambda g, input, other, out: g * where((input == 0) & (other >= 0), 0.0, out * log(input)),
+)
+def pow(xp, input, other):
+    """Power `input ** other`, broadcasting. Source: `torch.pow`.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([1.0, 2.0, 3.0]) ** 2
+    tensor([1., 4., 9.])
+    """
+    if isinstance(other, int):  # the library's power function takes 50 times as long as a product
+        if other == 2:
+            return input * input
+        if other == 3:
+            return input * input * input
+        if other < 0 and input.dtype.kind in "iu":
+            raise RuntimeError("integers to negative powers are not integers; convert with .float() first")
+    return input**other
+
+
+@elementwise(input=lambda g: -g)
+def neg(xp, input):
+    """Minus each element. Source: `torch.neg`.
+
+    >>> import minigrad as mg
+    >>> -mg.tensor([1.0, -2.0])
+    tensor([-1.,  2.])
+    """
+    return -input
+
+
+@elementwise(input=lambda g, input: g * sign(input))
+def abs(xp, input):
+    """Absolute value; its gradient at 0 is 0. Source: `torch.abs`.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([-1.5, 2.0]).abs()
+    tensor([1.5000, 2.0000])
+    """
+    return xp.abs(input)
+
+
+@elementwise(input=lambda g, input: g * 0)
+def sign(xp, input):
+    """-1, 0 or 1 by the sign of each element; the gradient is zero. Source: `torch.sign`.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([-1.5, 0.0, 2.0]).sign()
+    tensor([-1.,  0.,  1.])
+    """
+    return xp.sign(input)
+
+
+@elementwise(input=lambda g: g * 0)
+def floor(xp, input):
+    """Largest integer not above each element; the gradient is zero. Source: `torch.floor`.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([-1.5, 1.5]).floor()
+    tensor([-2.,  1.])
+    """
+    return xp.floor(input)
+
+
+@elementwise(input=lambda g: g * 0)
+def ceil(xp, input):
+    """Smallest integer not below each element; the gradient is zero. Source: `torch.ceil`.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([-1.5, 1.5]).ceil()
+    tensor([-1.,  2.])
+    """
+    return xp.ceil(input)
+
+
+@elementwise(input=lambda g: g * 0)
+def round(xp, input, *, decimals=0):
+    """Nearest integer (halves to even), or so many decimals; the gradient is zero. Source: `torch.round`.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([0.5, 1.5, 2.7]).round()
+    tensor([0., 2., 3.])
+    """
+    return xp.round(input, decimals)
+
+
+@elementwise(input=lambda g: g * 0)
+def trunc(xp, input):
+    """Integer part of each element; the gradient is zero. Source: `torch.trunc`.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([-1.5, 1.5]).trunc()
+    tensor([-1.,  1.])
+    """
+    return xp.trunc(input)
+
+
+# ------------------------------------------------------------------------------------- exponentials, roots, waves
+
+
+@floating(input=lambda g, out: g * out)
+def exp(xp, input):
+    """e to the power of each element. Source: `torch.exp`.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([0.0, 1.0]).exp()
+    tensor([1.0000, 2.7183])
+    """
+    return xp.exp(input)
+
+
+@floating(input=lambda g, out: g * (out + 1))
+def expm1(xp, input):
+    """exp(x) - 1, exact near zero. Source: `torch.expm1`.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([0.0, 1.0]).expm1()
+    tensor([0.0000, 1.7183])
+    """
+    return xp.expm1(input)
+
+
+@floating(input=lambda g, input: g / input)
+def log(xp, input):
+    """Natural logarithm; -inf at 0, NaN below. Source: `torch.log`.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([1.0, 0.0]).log()
+    tensor([0., -inf])
+    """
+    return xp.log(input)
+
+
+@floating(input=lambda g, input: g / (input + 1))
+def log1p(xp, input):
+    """log(1 + x), exact near zero. Source: `torch.log1p`.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([0.0, 1.0]).log1p()
+    tensor([0.0000, 0.6931])
+    """
+    return xp.log1p(input)
+
+
+@floating(input=lambda g, out: g / (2 * out))
+def sqrt(xp, input):
+    """Square root; its slope at 0 is infinite. Source: `torch.sqrt`.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([4.0, 9.0]).sqrt()
+    tensor([2., 3.])
+    """
+    return xp.sqrt(input)
+
+
+@floating(input=lambda g, out: g * (-0.5 * out * out * out))
+def rsqrt(xp, input):
+    """1 / sqrt(x). Source: `torch.rsqrt`.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([4.0]).rsqrt()
+    tensor([0.5000])
+    """
+    return 1 / xp.sqrt(input)
+
+
+@elementwise(input=lambda g, input: g * (2 * input))
+def square(xp, input):
+    """x * x. Source: `torch.square`.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([2.0, -3.0]).square()
+    tensor([4., 9.])
+    """
+    return input * input
+
+
+@floating(input=lambda g, out: -g * out * out)
+def reciprocal(xp, input):
+    """1 / x. Source: `torch.reciprocal`.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([2.0, -4.0]).reciprocal()
+    tensor([ 0.5000, -0.2500])
+    """
+    return 1 / input
+
+
+@floating(input=lambda g, input: g * cos(input))
+def sin(xp, input):
+    """Sine of an angle in radians. Source: `torch.sin`.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([0.0, 1.0]).sin()
+    tensor([0.0000, 0.8415])
+    """
+    return xp.sin(input)
+
+
+@floating(input=lambda g, input: -g * sin(input))
+def cos(xp, input):
+    """Cosine of an angle in radians. Source: `torch.cos`.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([0.0, 1.0]).cos()
+    tensor([1.0000, 0.5403])
+    """
+    return xp.cos(input)
+
+
+# ----------------------------------------------------------------------------------------------------- activations
+
+
+@floating(input=lambda g, out: g * (1 - out * out))
+def tanh(xp, input):
+    """Hyperbolic tangent. Source: `torch.tanh`.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([0.0, 1.0]).tanh()
+    tensor([0.0000, 0.7616])
+    """
+    return xp.tanh(input)
+
+
+@floating(input=lambda g, out: g * (out * (1 - out)))
+def sigmoid(xp, input):
+    """1 / (1 + exp(-x)); 0 and 1 far out, never NaN. Source: `torch.sigmoid`.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([0.0, -800.0, 800.0]).sigmoid()
+    tensor([0.5000, 0.0000, 1.0000])
+    """
+    return 1 / (1 + xp.exp(-input))
+
+
+@floating(input=lambda g, input: g * sigmoid(-input))
+def logsigmoid(xp, input):
+    """log(sigmoid(x)) without overflow. Source: `torch.nn.functional.logsigmoid`.
+
+    >>> import minigrad as mg
+    >>> mg.nn.functional.logsigmoid(mg.tensor([0.0, -800.0]))
+    tensor([  -0.6931, -800.0000])
+    """
+    return xp.minimum(input, 0) - xp.log1p(xp.exp(-xp.abs(input)))
+
+
+@floating(input=lambda g, input: g * ((2 / math.sqrt(math.pi)) * exp(-input * input)))
+def erf(xp, input):
+    """The error function 2/sqrt(pi) * integral of exp(-t^2) from 0 to x. Source: `torch.erf`.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([0.0, 1.0]).erf()
+    tensor([0.0000, 0.8427])
+    """
+    return backend.erf(xp, input)
+
+
+@elementwise(input=lambda g, out: g * (out > 0))
+def relu(xp, input):
+    """max(x, 0); its gradient at 0 is 0. Source: `torch.relu`.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([-1.0, 2.0]).relu()
+    tensor([0., 2.])
+    """
+    return xp.maximum(input, 0)
+
+
+_C = math.sqrt(2 / math.pi)
+
+
+def _gelu_slope(g, input, approximate):
+    if approximate == "tanh":
+        squared = input * input
+        t = tanh(_C * input * (1 + 0.044715 * squared))
+        return g * (0.5 * (1 + t) + (0.5 * _C) * input * (1 - t * t) * (1 + 3 * 0.044715 * squared))
+    normal = exp(-0.5 * input * input) * (1 / math.sqrt(2 * math.pi))
+    return g * (0.5 * (1 + erf(input * math.sqrt(0.5))) + input * normal)
+
+
+@floating(input=_gelu_slope)
+def gelu(xp, input, *, approximate="none"):
+    """x times the normal distribution's probability of being below x. Source: `torch.nn.functional.gelu`.
+
+    Args:
+        input: any shape.
+        approximate: "none" for the exact function, "tanh" for GPT-2's approximation to it, 3e-4 off at most.
+
+    Raises:
+        RuntimeError: another name.
+
+    >>> import minigrad as mg
+    >>> mg.nn.functional.gelu(mg.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.1587,  0.0000,  0.8413])
+    """
+    if approximate == "tanh":
+        return 0.5 * input * (1 + xp.tanh(_C * input * (1 + 0.044715 * input * input)))
+    if approximate != "none":
+        raise RuntimeError(f"approximate must be 'none' or 'tanh', got {approximate!r}")
+    return 0.5 * input * (1 + backend.erf(xp, input * math.sqrt(0.5)))
+
+
+# --------------------------------------------------------------------------------------------------- choosing values
+
+
+@elementwise(
+    input=lambda g, input, other: g * ((input > other) + 0.5 * (input == other)),
+    other=lambda g, input, other: g * ((other > input) + 0.5 * (input == other)),
+)
+def maximum(xp, input, other):
+    """The larger of each pair; NaN if either is; a tie splits the gradient. Source: `torch.maximum`.
+
+    >>> import minigrad as mg
+    >>> mg.maximum(mg.tensor([1.0, 5.0]), mg.tensor([3.0, 2.0]))
+    tensor([3., 5.])
+    """
+    return xp.maximum(input, other)
+
+
+@elementwise(
+    input=lambda g, input, other: g * ((input < other) + 0.5 * (input == other)),
+    other=lambda g, input, other: g * ((other < input) + 0.5 * (input == other)),
+)
+def minimum(xp, input, other):
+    """The smaller of each pair; NaN if either is; a tie splits the gradient. Source: `torch.minimum`.
+
+    >>> import minigrad as mg
+    >>> mg.minimum(mg.tensor([1.0, 5.0]), mg.tensor([3.0, 2.0]))
+    tensor([1., 2.])
+    """
+    return xp.minimum(input, other)
+
+
+def _inside(input, min, max):
+    inside = True if min is None else input >= min
+    return inside if max is None else inside & (input <= max)
+
+
+@elementwise(
+    input=lambda g, input, min, max: g * _inside(input, min, max),
+    min=lambda g, input, min, max: g * ((input < min) if max is None else (input < min) & (min < max)),
+    max=lambda g, input, min, max: g * ((input > max) if min is None else (input > max) | (max < min)),
+)
+def clamp(xp, input, min=None, max=None):
+    """Each element, but not below min and not above max; the gradient passes at the borders. Source: `torch.clamp`.
+
+    Args:
+        input: any shape.
+        min, max: numbers or tensors; at least one.
+
+    Raises:
+        RuntimeError: neither min nor max is given.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([-1.0, 0.5, 2.0]).clamp(0, 1)
+    tensor([0.0000, 0.5000, 1.0000])
+    """
+    if min is None and max is None:
+        raise RuntimeError("at least one of min and max must be given")
+    if min is not None:
+        input = xp.maximum(input, min)
+    return input if max is None else xp.minimum(input, max)
+
+
+@op(input=lambda g, condition: where(condition, g, 0.0), other=lambda g, condition: where(condition, 0.0, g))
+def _where(xp, condition, input, other):
+    if condition.dtype.kind != "b":
+        raise RuntimeError(f"condition must be a bool tensor, got {condition.dtype}; compare, or convert with .bool()")
+    target = dtypes.result_type([input, other])
+    return xp.where(condition, xp.asarray(input, target), xp.asarray(other, target))
+
+
+def where(condition: Any, input: Any = None, other: Any = None) -> Any:
+    """`input` where the condition holds, `other` elsewhere, broadcasting. Source: `torch.where`.
+
+    What is not chosen gets gradient zero, whatever it is; but `0 * inf` upstream of it is NaN, so guard the
+    argument of a function as well as its result.
+
+    Args:
+        condition: bool tensor.
+        input, other: tensors or numbers; left out, the indices of the true elements, one tensor per dimension.
+
+    Raises:
+        RuntimeError: the condition is not bool.
+
+    >>> import minigrad as mg
+    >>> x = mg.tensor([-1.0, 2.0])
+    >>> mg.where(x > 0, x, 0.0)
+    tensor([0., 2.])
+    """
+    if input is None and other is None:
+        return condition.nonzero(as_tuple=True)
+    return _where(condition, input, other)
+
+
+@op(input=lambda g, mask: where(mask, 0.0, g), value=lambda g, mask: where(mask, g, 0.0))
+def masked_fill(xp, input, mask, value):
+    """`input` with the elements where the mask is true replaced by a value. Source: `torch.masked_fill`.
+
+    Args:
+        input: any shape.
+        mask: bool tensor that broadcasts with the input.
+        value: a number or a 0-d tensor.
+
+    Raises:
+        RuntimeError: the mask is not bool, or the value is not one number.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([1.0, 2.0]).masked_fill(mg.tensor([True, False]), 0)
+    tensor([0., 2.])
+    """
+    if getattr(mask, "dtype", None) != bool:
+        raise RuntimeError(f"mask must be a bool tensor, got {getattr(mask, 'dtype', type(mask).__name__)}")
+    if getattr(value, "ndim", 0):
+        raise RuntimeError(f"value must be a number or a 0-d tensor, got shape {value.shape}")
+    return xp.where(mask, xp.asarray(value, input.dtype), input)
+
+
+@elementwise(
+    input=lambda g, weight: g * (1 - weight),
+    end=lambda g, weight: g * weight,
+    weight=lambda g, input, end: g * (end - input),
+)
+def lerp(xp, input, end, weight):
+    """`input + weight * (end - input)`: the way from input to end. Source: `torch.lerp`.
+
+    >>> import minigrad as mg
+    >>> mg.lerp(mg.tensor([0.0]), mg.tensor([10.0]), 0.3)
+    tensor([3.])
+    """
+    return input + weight * (end - input)
+
+
+# ------------------------------------------------------------------------------------ comparisons and logic: no gradient
+
+
+@elementwise()
+def eq(xp, input, other):
+    """Whether each pair is equal. Source: `torch.eq`.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([1, 2]) == 2
+    tensor([False,  True])
+    """
+    return xp.equal(input, other)
+
+
+@elementwise()
+def ne(xp, input, other):
+    """Whether each pair differs. Source: `torch.ne`."""
+    return xp.not_equal(input, other)
+
+
+@elementwise()
+def lt(xp, input, other):
+    """Whether input < other. Source: `torch.lt`."""
+    return xp.less(input, other)
+
+
+@elementwise()
+def le(xp, input, other):
+    """Whether input <= other. Source: `torch.le`."""
+    return xp.less_equal(input, other)
+
+
+@elementwise()
+def gt(xp, input, other):
+    """Whether input > other. Source: `torch.gt`."""
+    return xp.greater(input, other)
+
+
+@elementwise()
+def ge(xp, input, other):
+    """Whether input >= other. Source: `torch.ge`."""
+    return xp.greater_equal(input, other)
+
+
+@op()
+def logical_not(xp, input):
+    """Whether each element is zero or False. Source: `torch.logical_not`."""
+    return xp.logical_not(input)
+
+
+@op()
+def logical_and(xp, input, other):
+    """Whether both are nonzero. Source: `torch.logical_and`."""
+    return xp.logical_and(input, other)
+
+
+@op()
+def logical_or(xp, input, other):
+    """Whether one is nonzero. Source: `torch.logical_or`."""
+    return xp.logical_or(input, other)
+
+
+@op()
+def logical_xor(xp, input, other):
+    """Whether exactly one is nonzero. Source: `torch.logical_xor`."""
+    return xp.logical_xor(input, other)
+
+
+@elementwise()
+def bitwise_and(xp, input, other):
+    """Bits set in both; for bool tensors, logical and. Source: `torch.bitwise_and`."""
+    return xp.bitwise_and(input, other)
+
+
+@elementwise()
+def bitwise_or(xp, input, other):
+    """Bits set in either; for bool tensors, logical or. Source: `torch.bitwise_or`."""
+    return xp.bitwise_or(input, other)
+
+
+@elementwise()
+def bitwise_xor(xp, input, other):
+    """Bits set in exactly one. Source: `torch.bitwise_xor`."""
+    return xp.bitwise_xor(input, other)
+
+
+@elementwise()
+def bitwise_not(xp, input):
+    """All bits flipped; for bool tensors, logical not. Source: `torch.bitwise_not`."""
+    return xp.invert(input)
+
+
+@elementwise()
+def isnan(xp, input):
+    """Whether each element is NaN. Source: `torch.isnan`."""
+    return xp.isnan(input)
+
+
+@elementwise()
+def isinf(xp, input):
+    """Whether each element is inf or -inf. Source: `torch.isinf`."""
+    return xp.isinf(input)
+
+
+@elementwise()
+def isfinite(xp, input):
+    """Whether each element is neither infinite nor NaN. Source: `torch.isfinite`."""
+    return xp.isfinite(input)
+
+
+@elementwise()
+def isclose(xp, input, other, *, rtol=1e-05, atol=1e-08, equal_nan=False):
+    """Whether |input - other| <= atol + rtol * |other|. Source: `torch.isclose`."""
+    return xp.isclose(input, other, rtol=rtol, atol=atol, equal_nan=equal_nan)
+
+
+def allclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
+    """Whether all pairs are close, see `isclose`. Source: `torch.allclose`.
+
+    >>> import minigrad as mg
+    >>> mg.allclose(mg.tensor([1.0]), mg.tensor([1.0 + 1e-7]))
+    True
+    """
+    return bool(isclose(input, other, rtol=rtol, atol=atol, equal_nan=equal_nan).all())
+
+
+def equal(input: Any, other: Any) -> bool:
+    """Whether two tensors have the same shape and elements. Source: `torch.equal`.
+
+    >>> import minigrad as mg
+    >>> mg.equal(mg.tensor([1, 2]), mg.tensor([1, 2]))
+    True
+    """
+    return input.shape == other.shape and bool((input == other).all())

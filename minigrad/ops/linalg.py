@@ -1,0 +1,162 @@
+"""Products of matrices and vectors."""
+
+from __future__ import annotations
+
+from ..op import op
+from .shape import _reshape, transpose
+
+
+def _t(x):
+    """Each matrix of a stack transposed."""
+    return transpose(x, -1, -2)
+
+
+def _rows(x):
+    """All leading dimensions as one: a stack of matrices as one tall matrix."""
+    return _reshape(x, shape=(-1, x.shape[-1]) if x.shape[-1] else (_product(x.shape[:-1]), 0))
+
+
+def _product(sizes):
+    product = 1
+    for n in sizes:
+        product *= n
+    return product
+
+
+def _left_slope(g, other, input_shape):
+    """Y = A B:  dA = dY Bᵀ. A vector on either side is a matrix with one row or one column."""
+    if other.ndim == 1:
+        return _reshape(g, shape=(*g.shape, 1)) * other
+    if len(input_shape) == 1:
+        return matmul(other, _reshape(g, shape=(*g.shape, 1)))[..., 0]
+    return matmul(g, _t(other))
+
+
+def _right_slope(g, input, other_shape):
+    """Y = A B:  dB = Aᵀ dY. A stack of A against one B sums over the stack, which is one tall product."""
+    if input.ndim == 1:
+        if len(other_shape) == 1:
+            return g * input
+        return _reshape(input, shape=(-1, 1)) * _reshape(g, shape=(*g.shape[:-1], 1, g.shape[-1]))
+    if len(other_shape) == 1:
+        return matmul(_t(_rows(input)), _reshape(g, shape=(-1,)))
+    if len(other_shape) == 2 and input.ndim > 2:
+        return matmul(_t(_rows(input)), _rows(g))
+    return matmul(_t(input), g)
+
+
+def _same_dtype(input, other):
+    if input.dtype != other.dtype:
+        raise RuntimeError(f"both must have the same dtype, got {input.dtype} and {other.dtype}; convert one with .to()")
+
+
+@op(input=_left_slope, other=_right_slope)
+def matmul(xp, input, other):
+    """Matrix product over the last two dimensions, the others broadcast; vectors too. Source: `torch.matmul`.
+
+    Args:
+        input: (n,), (m, n) or (..., m, n).
+        other: (n,), (n, p) or (..., n, p).
+
+    Returns:
+        The product; a vector's own dimension is gone from it, two vectors give a number.
+
+    Raises:
+        RuntimeError: sizes or dtypes do not fit, or one of them is 0-d.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([[1.0, 2.0], [3.0, 4.0]]) @ mg.tensor([1.0, 10.0])
+    tensor([21., 43.])
+    """
+    if not hasattr(input, "ndim") or not hasattr(other, "ndim"):
+        raise TypeError("both must be tensors; use * to multiply by a number")
+    _same_dtype(input, other)
+    if input.ndim == 0 or other.ndim == 0:
+        raise RuntimeError("both must have at least 1 dimension; use * to multiply by a number")
+    inner = other.shape[0] if other.ndim == 1 else other.shape[-2]
+    if input.shape[-1] != inner:
+        raise RuntimeError(
+            f"the last dimension of input {tuple(input.shape)} must be the "
+            f"{'only' if other.ndim == 1 else 'next to last'} one of other {tuple(other.shape)}: "
+            f"{input.shape[-1]} is not {inner}"
+        )
+    if input.ndim > 2 and other.ndim == 2 and input.size:
+        return xp.matmul(_rows(input), other).reshape(*input.shape[:-1], other.shape[-1])
+    return xp.matmul(input, other)
+
+
+@op(
+    input=lambda g, weight: matmul(g, weight),
+    weight=lambda g, input: matmul(_t(_rows(g)), _rows(input)),
+    bias=lambda g: g,
+)
+def linear(xp, input, weight, bias=None):
+    """`input @ weight.T + bias`. Source: `torch.nn.functional.linear`.
+
+    A primitive, since its rules need no transposed copy of the weight.
+
+    Args:
+        input: (..., features in).
+        weight: (features out, features in).
+        bias: (features out), or None.
+
+    Returns:
+        (..., features out).
+
+    Raises:
+        RuntimeError: sizes or dtypes do not fit.
+
+    >>> import minigrad as mg
+    >>> mg.nn.functional.linear(mg.tensor([[1.0, 2.0]]), mg.tensor([[10.0, 1.0]]), mg.tensor([0.5]))
+    tensor([[12.5000]])
+    """
+    if weight.ndim != 2:
+        raise RuntimeError(f"weight must have 2 dimensions (out, in), got shape {tuple(weight.shape)}")
+    if input.ndim == 0 or input.shape[-1] != weight.shape[1]:
+        raise RuntimeError(
+            f"expected an input with {weight.shape[1]} features in its last dimension for a weight of shape "
+            f"{tuple(weight.shape)}, got input of shape {tuple(input.shape)}"
+        )
+    _same_dtype(input, weight)
+    out = xp.matmul(_rows(input) if input.ndim > 1 else input, weight.T)
+    if bias is not None:
+        if bias.shape != (weight.shape[0],):
+            raise RuntimeError(f"bias must have shape ({weight.shape[0]},), got {tuple(bias.shape)}")
+        _same_dtype(bias, weight)
+        out += bias
+    return out.reshape(*input.shape[:-1], weight.shape[0])
+
+
+def _need(name, condition, *tensors):
+    if not condition:
+        raise RuntimeError(f"{name}: shapes {' and '.join(str(tuple(x.shape)) for x in tensors)} do not fit")
+
+
+def mm(input, mat2):
+    """Product of two matrices. Source: `torch.mm`."""
+    _need("mm", input.ndim == 2 and mat2.ndim == 2, input, mat2)
+    return matmul(input, mat2)
+
+
+def bmm(input, mat2):
+    """Products of two stacks of matrices of equal length. Source: `torch.bmm`."""
+    _need("bmm", input.ndim == 3 and mat2.ndim == 3 and input.shape[0] == mat2.shape[0], input, mat2)
+    return matmul(input, mat2)
+
+
+def mv(input, vec):
+    """Product of a matrix and a vector. Source: `torch.mv`."""
+    _need("mv", input.ndim == 2 and vec.ndim == 1, input, vec)
+    return matmul(input, vec)
+
+
+def dot(input, tensor):
+    """Sum of the products of two vectors. Source: `torch.dot`."""
+    _need("dot", input.ndim == 1 and tensor.ndim == 1, input, tensor)
+    return matmul(input, tensor)
+
+
+def outer(input, vec2):
+    """All products of the elements of two vectors. Source: `torch.outer`."""
+    _need("outer", input.ndim == 1 and vec2.ndim == 1, input, vec2)
+    return input.unsqueeze(1) * vec2

@@ -1,0 +1,708 @@
+"""The Tensor: an array, its gradient, and its place in the graph.
+
+The methods are the operations: `x.exp()` is `minigrad.exp(x)`, one function under two names. This module comes last in
+the core and is the one place where the list of methods stands.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from . import autograd, backend, dtypes, op, printing
+from .autograd import Node, Storage
+from .backend import Array
+from .ops import elementwise as e
+from .ops import indexing as i
+from .ops import linalg as l
+from .ops import random as rnd
+from .ops import reduction as r
+from .ops import shape as s
+
+Shape = tuple[int, ...]
+
+
+def in_place(function: Callable) -> Callable:
+    """The form of an operation that writes its result into its first argument, as `add_`."""
+    name = function.__name__ + "_"
+
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return self._assign(name, function(self, *args, **kwargs))
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"`{function.__name__}`, in place."
+    return method
+
+
+class Tensor:
+    """A multi-dimensional array of numbers that remembers how it was computed (as `torch.Tensor`).
+
+    Args:
+        data: nested lists, a NumPy or CuPy array, a Tensor, or a number. Always copied.
+        dtype: of the numbers; default float32 for Python floats, int64 for Python integers, an array's own for arrays.
+        device: "cpu" or "cuda".
+        requires_grad: collect gradients for this tensor in `.grad`.
+
+    Attributes:
+        array: the NumPy or CuPy array that holds the numbers.
+        node: its place in the graph, None if no gradient flows to it (see autograd.py).
+        grad: the gradient collected so far, None before the first backward.
+
+    >>> x = Tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([2., 4.])
+    """
+
+    array: Array
+    node: Node | None = None
+    grad: Tensor | None = None
+    _storage: Storage | None = None
+    _base: tuple[Tensor, tuple[Callable, ...]] | None = None  # of a view: what it is a view of, and by which steps
+
+    __array_ufunc__ = None  # an ndarray on the left of an operator leaves the work to us
+    __hash__ = object.__hash__
+
+    def __init__(
+        self, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    ) -> None:
+        self.array = _to_array("Tensor", data, dtype, device, copy=True)
+        if requires_grad:
+            self.requires_grad_()
+
+    @staticmethod
+    def _wrap(array: Array) -> Tensor:
+        """A Tensor over an array, as it is: no copy, no graph."""
+        tensor = object.__new__(Tensor)
+        tensor.array = array if hasattr(array, "flags") and not isinstance(array, np.generic) else np.asarray(array)
+        tensor.node = None
+        return tensor
+
+    # ------------------------------------------------------------------------------------------------ what it is
+
+    @property
+    def shape(self) -> Size:
+        return Size(self.array.shape)
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the size of one dimension."""
+        return self.shape if dim is None else self.array.shape[s.normalize_dim(dim, self.array.ndim)]
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.array.dtype
+
+    @property
+    def device(self) -> backend.device:
+        return backend.device_of(self.array)
+
+    @property
+    def ndim(self) -> int:
+        return self.array.ndim
+
+    def dim(self) -> int:
+        """Number of dimensions."""
+        return self.array.ndim
+
+    def numel(self) -> int:
+        """Number of elements."""
+        return int(self.array.size)
+
+    def element_size(self) -> int:
+        """Bytes per element."""
+        return int(self.array.dtype.itemsize)
+
+    def is_contiguous(self) -> bool:
+        """Whether the elements stand in memory in row-major order."""
+        return bool(self.array.flags.c_contiguous)
+
+    def is_floating_point(self) -> bool:
+        """Whether the dtype is a floating point type."""
+        return bool(self.array.dtype.kind == "f")
+
+    def stride(self, dim: int | None = None) -> Any:
+        """How many elements apart in memory neighbours along each dimension (or one) are."""
+        strides = tuple(s // self.array.itemsize for s in self.array.strides)
+        return strides if dim is None else strides[dim]
+
+    def data_ptr(self) -> int:
+        """Address of the first element."""
+        return int(self.array.ctypes.data if isinstance(self.array, np.ndarray) else self.array.data.ptr)
+
+    # ------------------------------------------------------------------------------------------------- its graph
+
+    @property
+    def requires_grad(self) -> bool:
+        return self.node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Collect gradients for this tensor from now on, or no longer.
+
+        Raises:
+            RuntimeError: it has an integer dtype, or it was computed from tensors that require grad.
+        """
+        if not self.is_leaf:
+            if not requires_grad:
+                raise RuntimeError("requires_grad: only leaves can stop requiring grad; use detach() for a constant copy")
+            return self
+        if not requires_grad:
+            self.node = None
+        elif self.array.dtype.kind != "f":
+            raise RuntimeError(
+                f"requires_grad: only floating point tensors have gradients, this one is {self.dtype}; convert it with "
+                ".float()"
+            )
+        elif self.node is None:
+            self.node = autograd.leaf(self)
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        return self.node is None or self.node.plan is None
+
+    @property
+    def grad_fn(self) -> Node | None:
+        return None if self.is_leaf else self.node
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+    ) -> None:
+        """Add the gradient of this tensor to the `.grad` of every leaf it was computed from.
+
+        Args:
+            gradient: gradient of the final value with respect to this tensor; 1 for a scalar if left out.
+            retain_graph: keep the saved values, for a second backward; the default is create_graph.
+            create_graph: record the backward pass too, so that gradients can be differentiated again.
+
+        Raises:
+            RuntimeError: nothing to differentiate, a shape that does not fit, or a graph that was freed.
+
+        >>> w = Tensor([3.0], requires_grad=True)
+        >>> (w * w).backward(); w.grad
+        tensor([6.])
+        """
+        autograd.backward(self, gradient, retain_graph, create_graph)
+
+    def detach(self) -> Tensor:
+        """The same numbers in the same memory, as a constant."""
+        tensor = Tensor._wrap(self.array)
+        tensor._storage = self.storage
+        return tensor
+
+    @property
+    def data(self) -> Tensor:
+        """The same numbers in the same memory, unseen by the graph and its checks; prefer `detach()`."""
+        return Tensor._wrap(self.array)
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"data: expected a Tensor, got {type(value).__name__}")
+        if self.node is not None and value.array.dtype.kind != "f":
+            raise RuntimeError(f"data: a tensor that requires grad needs a floating point dtype, got {value.dtype}")
+        self.array = value.array
+        self._storage = value._storage
+        if self.node is not None and self.node.plan is None:
+            grad, self.node = self.grad, autograd.leaf(self)
+            self.grad = grad if grad is not None and grad.shape == self.shape else None
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this tensor in `.grad`, though it is not a leaf."""
+        if self.node is None:
+            raise RuntimeError("retain_grad: this tensor does not require grad, it will not have any")
+        self.node.keeper = weakref.ref(self)
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Handle:
+        """Call a function with the gradient of this tensor whenever one is computed.
+
+        Args:
+            hook: may return another gradient to go on with.
+
+        Returns:
+            A handle whose `remove()` takes the hook away.
+
+        >>> x = Tensor([1.0], requires_grad=True)
+        >>> _ = x.register_hook(lambda g: g * 10)
+        >>> (x * 2).backward(); x.grad
+        tensor([20.])
+        """
+        if self.node is None:
+            raise RuntimeError("register_hook: this tensor does not require grad, no gradient will come by")
+        if self.node.hooks is None:
+            self.node.hooks = {}
+        return Handle(self.node.hooks, hook)
+
+    # -------------------------------------------------------------------------------------------------- in place
+
+    @property
+    def storage(self) -> Storage:
+        """What this tensor shares with its views."""
+        if self._storage is None:
+            self._storage = Storage()
+        return self._storage
+
+    @property
+    def _version(self) -> int:
+        return 0 if self._storage is None else self._storage.version
+
+    def _bump(self) -> None:
+        """Note that the memory was written to, so that backward notices if it needed what stood there."""
+        if self._storage is not None:
+            self._storage.version += 1
+
+    def _view_of(self, source: Tensor, function: Callable, options: Any) -> None:
+        """Note that this tensor shares the memory of another, if it does: NumPy sometimes has to copy."""
+        mine, its = self.array.base, source.array
+        if mine is None or (mine is not its and mine is not its.base):
+            return
+        base, steps = source._base or (source, ())
+        self._base = base, (*steps, lambda tensor: function(tensor, **options))
+        self._storage = base.storage
+        views = self._storage.views
+        views.append(weakref.ref(self))
+        if len(views) & (len(views) - 1) == 0:  # at 1, 2, 4, 8, ... entries: drop those that are gone
+            views[:] = [view for view in views if view() is not None]
+
+    def _check_writable(self, name: str, *others: Any) -> bool:
+        """Whether writing has to be recorded; raises if it cannot be."""
+        if 0 in self.array.strides and any(n > 1 and s == 0 for n, s in zip(self.array.shape, self.array.strides)):
+            raise RuntimeError(
+                f"{name}: cannot write to an expanded tensor, several of its elements are one place in memory; clone() it"
+            )
+        if not autograd.grad_mode.get():
+            return False
+        root = self._base[0] if self._base else self
+        if root.node is not None and root.node.plan is None:
+            what = "a view of a leaf" if self._base else "a leaf"
+            raise RuntimeError(
+                f"{name}: cannot write to {what} that requires grad, since its gradient is with respect to the value it "
+                "has now; do it under no_grad(), or use the out-of-place form"
+            )
+        return any(isinstance(x, Tensor) and x.node is not None for x in (self, root, *others))
+
+    def _assign(self, name: str, result: Tensor) -> Tensor:
+        """Put a result into this tensor's own memory, and into its place in the graph: the second half of `add_`."""
+        array = result.array
+        if array.shape != self.array.shape:
+            raise RuntimeError(f"{name}: the result has shape {array.shape}, this tensor {self.array.shape}")
+        if not dtypes.can_store(array.dtype, self.array.dtype):
+            raise RuntimeError(f"{name}: a result of dtype {array.dtype} cannot be stored in a tensor of {self.dtype}")
+        recorded = self._check_writable(name, result)
+        if array is not self.array:
+            self.array[...] = array
+        self._bump()
+        if recorded:
+            self._rebase(result.to(self.dtype).node)
+        return self
+
+    def _rebase(self, node: Node | None) -> None:
+        """Give this tensor a new place in the graph, and with it everything that shares its memory."""
+        if self._base is None:
+            self.node, base = node, self
+        else:
+            base, steps = self._base
+            value = Tensor._wrap(self.array)
+            value.node = node
+            before = Tensor._wrap(base.array)
+            before.node = base.node
+            base.node = i.write_view(before, value, steps=steps).node
+        for reference in list(base.storage.views):
+            view = reference()
+            if view is not None and view._base is not None:
+                again = base
+                for step in view._base[1]:
+                    again = step(again)
+                view.node = again.node
+
+    # ------------------------------------------------------------------------------------------------ conversion
+
+    def item(self) -> Any:
+        """The only element, as a Python number."""
+        if self.array.size != 1:
+            raise RuntimeError(f"item: a tensor with {self.array.size} elements is not one number; use .tolist()")
+        return self.array.item()
+
+    def tolist(self) -> Any:
+        """Nested lists of Python numbers."""
+        return self.array.tolist()
+
+    def numpy(self, *, force: bool = False) -> np.ndarray:
+        """The array itself, sharing memory; with force=True also from a CUDA device or a recorded tensor."""
+        if not force and self.node is not None:
+            raise RuntimeError("numpy: this tensor requires grad; use tensor.detach().numpy()")
+        if not force and not isinstance(self.array, np.ndarray):
+            raise TypeError("numpy: this tensor is on a CUDA device; use tensor.cpu().numpy()")
+        return backend.to_device(self.array, backend.CPU)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = self.numpy()
+        if dtype is not None:
+            array = array.astype(dtype, copy=False)
+        return array.copy() if copy else array
+
+    def __dlpack__(self, **options: Any) -> Any:
+        if self.node is not None:
+            raise RuntimeError("dlpack: this tensor requires grad; use tensor.detach()")
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return self.array.__dlpack_device__()
+
+    def to(self, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False, **_: Any) -> Tensor:
+        """This tensor with another dtype or on another device; itself if nothing changes (as `torch.Tensor.to`).
+
+        Args:
+            args: a dtype, a device, both, or another tensor whose dtype and device to take.
+            dtype, device: the same by name.
+            copy: a new tensor in any case.
+
+        >>> Tensor([1.5]).to(int)
+        tensor([1])
+        """
+        for arg in args:
+            if isinstance(arg, Tensor):
+                dtype, device = arg.dtype, arg.device
+            elif isinstance(arg, (backend.device, int)) and not isinstance(arg, bool):
+                device = arg
+            elif isinstance(arg, str) and arg.partition(":")[0] in ("cpu", "cuda"):
+                device = arg
+            elif isinstance(arg, bool):
+                continue  # non_blocking
+            else:
+                dtype = arg
+        result = self
+        if dtype is not None and (dtype := dtypes.as_dtype(dtype)) != self.array.dtype:
+            result = s.cast(result, dtype=dtype)
+        if device is not None and (device := backend.as_device(device)) != result.device:
+            if not (device.type == result.device.type and device.index is None):
+                result = s.transfer(result, device=device)
+        return s.clone(self) if copy and result is self else result
+
+    def type(self, dtype: Any = None) -> Any:
+        """Convert to a dtype; without one, the dtype's name."""
+        return str(self.dtype) if dtype is None else self.to(dtype=dtype)
+
+    def type_as(self, other: Tensor) -> Tensor:
+        """Convert to another tensor's dtype and device."""
+        return self.to(other)
+
+    def cpu(self) -> Tensor:
+        """This tensor on the CPU."""
+        return self.to(device=backend.CPU)
+
+    def cuda(self, device: Any = None) -> Tensor:
+        """This tensor on a CUDA device."""
+        return self.to(device="cuda" if device is None else device)
+
+    def half(self) -> Tensor:
+        """Convert to float16."""
+        return self.to(dtype=dtypes.float16)
+
+    def float(self) -> Tensor:
+        """Convert to float32."""
+        return self.to(dtype=dtypes.float32)
+
+    def double(self) -> Tensor:
+        """Convert to float64."""
+        return self.to(dtype=dtypes.float64)
+
+    def int(self) -> Tensor:
+        """Convert to int32."""
+        return self.to(dtype=dtypes.int32)
+
+    def long(self) -> Tensor:
+        """Convert to int64."""
+        return self.to(dtype=dtypes.int64)
+
+    def bool(self) -> Tensor:
+        """Convert to bool: whether each element is not zero."""
+        return self.to(dtype=dtypes.bool)
+
+    # --------------------------------------------------------------------------------------- Python's own protocols
+
+    def __bool__(self) -> Any:
+        if self.array.size != 1:
+            raise RuntimeError(
+                f"bool: the truth of a tensor with {self.array.size} elements is ambiguous; use .any() or .all()"
+            )
+        return bool(self.array.item())
+
+    def __float__(self) -> Any:
+        return float(self.item())
+
+    def __int__(self) -> Any:
+        return int(self.item())
+
+    def __index__(self) -> Any:
+        if self.array.dtype.kind not in "iu" or self.array.size != 1:
+            raise TypeError(f"only a tensor with one integer can be an index, got {self.dtype} of shape {self.array.shape}")
+        return int(self.array.item())
+
+    def __len__(self) -> Any:
+        if self.array.ndim == 0:
+            raise TypeError("len() of a 0-d tensor")
+        return len(self.array)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self.array.ndim == 0:
+            raise TypeError("iteration over a 0-d tensor; use .item()")
+        return (self[i] for i in range(len(self.array)))
+
+    def __contains__(self, value: Any) -> Any:
+        return bool((self == value).any())
+
+    def __repr__(self) -> str:
+        return printing.tensor_text(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.array.item(), spec) if self.array.ndim == 0 and spec else format(repr(self), spec)
+
+    def __copy__(self) -> Tensor:
+        return self.__deepcopy__({}, copy=False)
+
+    def __deepcopy__(self, memo: dict, copy: Any = True) -> Tensor:
+        if not self.is_leaf:
+            raise RuntimeError("copy: only leaves can be copied with copy or deepcopy; use clone() or detach()")
+        other = object.__new__(type(self))
+        memo[id(self)] = other
+        for name, value in self.__dict__.items():
+            if name not in ("array", "node", "grad", "_storage", "_base"):
+                setattr(other, name, value)
+        other.array = self.array.copy() if copy else self.array
+        other.node = None
+        if self.grad is not None:
+            other.grad = self.grad.clone().detach()
+        return other.requires_grad_() if self.node is not None else other
+
+    def __reduce__(self) -> Any:
+        if not self.is_leaf:
+            raise RuntimeError("pickle: only leaves can be pickled; use detach()")
+        return _unpickle, (type(self), self.detach().cpu().numpy(), str(self.device), self.node is not None)
+
+    # ----------------------------------------------------------------------------------- the operations as methods
+    # Each is documented where it is defined: help(minigrad.exp), or ops/elementwise.py and its neighbours.
+
+    add = __add__ = __radd__ = e.add
+    sub = __sub__ = e.sub
+    mul = __mul__ = __rmul__ = e.mul
+    div = true_divide = __truediv__ = e.div
+    floor_divide = __floordiv__ = e.floor_divide
+    remainder = __mod__ = e.remainder
+    pow = __pow__ = e.pow
+    neg = __neg__ = e.neg
+    abs = __abs__ = e.abs
+    sign, floor, ceil, round, trunc = e.sign, e.floor, e.ceil, e.round, e.trunc
+    exp, expm1, log, log1p, sqrt, rsqrt = e.exp, e.expm1, e.log, e.log1p, e.sqrt, e.rsqrt
+    square, reciprocal, sin, cos = e.square, e.reciprocal, e.sin, e.cos
+    tanh, sigmoid, erf, relu = e.tanh, e.sigmoid, e.erf, e.relu
+    maximum, minimum, clamp, clip, lerp = e.maximum, e.minimum, e.clamp, e.clamp, e.lerp
+    masked_fill = e.masked_fill
+    eq = __eq__ = e.eq  # type: ignore[assignment]
+    ne = __ne__ = e.ne  # type: ignore[assignment]
+    lt = __lt__ = e.lt
+    le = __le__ = e.le
+    gt = __gt__ = e.gt
+    ge = __ge__ = e.ge
+    __and__ = __rand__ = bitwise_and = e.bitwise_and
+    __or__ = __ror__ = bitwise_or = e.bitwise_or
+    __xor__ = __rxor__ = bitwise_xor = e.bitwise_xor
+    __invert__ = bitwise_not = e.bitwise_not
+    logical_not, logical_and, logical_or, logical_xor = e.logical_not, e.logical_and, e.logical_or, e.logical_xor
+    isnan, isinf, isfinite, isclose = e.isnan, e.isinf, e.isfinite, e.isclose
+    allclose, equal = e.allclose, e.equal
+
+    sum, mean, var, std = r.sum, r.mean, r.var, r.std
+    amax, amin, max, min, argmax, argmin = r.amax, r.amin, r.max, r.min, r.argmax, r.argmin
+    all, any, cumsum = r.all, r.any, r.cumsum
+    logsumexp, softmax, log_softmax = r.logsumexp, r.softmax, r.log_softmax
+
+    reshape, view, view_as, reshape_as = s.reshape, s.view, s.view_as, s.reshape_as
+    flatten, unflatten, squeeze, unsqueeze = s.flatten, s.unflatten, s.squeeze, s.unsqueeze
+    expand, expand_as, broadcast_to, repeat = s.expand, s.expand_as, s.broadcast_to, s.repeat
+    transpose = swapaxes = s.transpose
+    permute, movedim, t, flip, roll = s.permute, s.movedim, s.t, s.flip, s.roll
+    split, chunk, unbind, narrow = s.split, s.chunk, s.unbind, s.narrow
+    tril, triu, clone, contiguous = s.tril, s.triu, s.clone, s.contiguous
+
+    __getitem__ = i.getitem
+    __setitem__ = i.setitem
+    gather, take_along_dim, index_select = i.gather, i.take_along_dim, i.index_select
+    scatter_add, masked_select, nonzero = i.scatter_add, i.masked_select, i.nonzero
+
+    matmul = __matmul__ = l.matmul
+    mm, bmm, mv, dot, outer = l.mm, l.bmm, l.mv, l.dot, l.outer
+    bernoulli, multinomial = rnd.bernoulli, rnd.multinomial
+
+    add_ = __iadd__ = in_place(e.add)
+    sub_ = __isub__ = in_place(e.sub)
+    mul_ = __imul__ = in_place(e.mul)
+    div_ = __itruediv__ = in_place(e.div)
+    pow_ = __ipow__ = in_place(e.pow)
+    neg_, abs_, exp_, log_, sqrt_ = (in_place(f) for f in (e.neg, e.abs, e.exp, e.log, e.sqrt))
+    tanh_, sigmoid_, relu_, clamp_ = (in_place(f) for f in (e.tanh, e.sigmoid, e.relu, e.clamp))
+    lerp_, masked_fill_, round_ = in_place(e.lerp), in_place(e.masked_fill), in_place(e.round)
+    tril_, triu_, scatter_add_ = in_place(s.tril), in_place(s.triu), in_place(i.scatter_add)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return e.sub(other, self)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return e.div(other, self)
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return e.floor_divide(other, self)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return e.remainder(other, self)
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return e.pow(other, self)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return l.matmul(other, self)
+
+    @property
+    def T(self) -> Tensor:  # noqa: N802
+        """All dimensions in reverse order."""
+        return s.permute(self, *range(self.ndim)[::-1])
+
+    @property
+    def mT(self) -> Tensor:  # noqa: N802
+        """Each matrix of a stack transposed."""
+        return s.transpose(self, -2, -1)
+
+    # ------------------------------------------------------------------------------------- filling, and new tensors
+
+    def copy_(self, src: Any, non_blocking: Any = False) -> Tensor:
+        """Write another tensor's numbers into this one, broadcasting."""
+        self[...] = src if isinstance(src, Tensor) else Tensor(src)
+        return self
+
+    def fill_(self, value: Any) -> Tensor:
+        """Write one number everywhere."""
+        self[...] = value
+        return self
+
+    def zero_(self) -> Tensor:
+        """Write zero everywhere."""
+        return self.fill_(0)
+
+    def normal_(self, mean: Any = 0.0, std: Any = 1.0, *, generator: Any = None) -> Tensor:
+        """Write normal random numbers."""
+        return self._draw("normal_", "standard_normal", generator, std, mean)
+
+    def uniform_(self, from_: Any = 0.0, to: Any = 1.0, *, generator: Any = None) -> Tensor:
+        """Write uniform random numbers between two bounds (the first is called `from` in PyTorch)."""
+        return self._draw("uniform_", "random", generator, to - from_, from_)
+
+    def bernoulli_(self, p: Any = 0.5, *, generator: Any = None) -> Tensor:
+        """Write ones with probability p, else zeros."""
+        self._draw("bernoulli_", "random", generator, 1.0, 0.0)
+        self.array[...] = self.array < p
+        return self
+
+    def _draw(self, name: str, method: str, generator: Any, scale: Any, shift: Any) -> Tensor:
+        self._check_writable(name)
+        if self.array.dtype.kind != "f":
+            raise RuntimeError(f"{name}: expected a floating point tensor, this one is {self.dtype}")
+        draw = getattr((generator or backend.default_generator(self.device)).rng, method)
+        made = self.array.dtype if self.array.dtype.itemsize >= 4 else dtypes.float32
+        self.array[...] = draw(self.array.shape, dtype=made) * scale + shift
+        self._bump()
+        return self
+
+    def new_tensor(self, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: Any = False) -> Tensor:
+        """A tensor of data, with this one's dtype and device."""
+        return Tensor(data, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)
+
+    def new_full(self, size: Any, fill_value: Any, **options: Any) -> Tensor:
+        """A tensor with one number everywhere, with this one's dtype and device."""
+        return self.new_tensor(np.full(size, fill_value), **options)
+
+    def new_zeros(self, *size: Any, **options: Any) -> Tensor:
+        """Zeros, with this one's dtype and device."""
+        return self.new_tensor(np.zeros(s.sizes(size)), **options)
+
+    def new_ones(self, *size: Any, **options: Any) -> Tensor:
+        """Ones, with this one's dtype and device."""
+        return self.new_tensor(np.ones(s.sizes(size)), **options)
+
+    def new_empty(self, *size: Any, **options: Any) -> Tensor:
+        """A tensor to be filled, with this one's dtype and device."""
+        return self.new_tensor(np.empty(s.sizes(size)), **options)
+
+
+class Size(tuple):
+    """The shape of a tensor: a tuple with `numel()` (as `torch.Size`)."""
+
+    __slots__ = ()
+
+    def numel(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self, dtype=np.int64))
+
+
+class Handle:
+    """What `register_hook` returns: `remove()` takes the hook away; also a context manager."""
+
+    _count = 0
+
+    def __init__(self, hooks: dict[int, Callable], hook: Callable) -> None:
+        Handle._count += 1
+        self.id = Handle._count
+        self._hooks = hooks
+        hooks[self.id] = hook
+
+    def remove(self) -> None:
+        """Take the hook away."""
+        self._hooks.pop(self.id, None)
+
+    def __enter__(self) -> Handle:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.remove()
+
+
+def _unpickle(cls: type, array: np.ndarray, device: str, requires_grad: bool) -> Tensor:
+    tensor = object.__new__(cls)
+    tensor.array = backend.to_device(array, backend.as_device(device))
+    tensor.node = None
+    return tensor.requires_grad_() if requires_grad else tensor
+
+
+def _to_array(name: str, data: Any, dtype: Any, device: Any, copy: bool) -> Array:
+    """Whatever users call data, as an array of a supported dtype on the right device."""
+    if isinstance(data, Tensor):
+        data = data.array
+    elif isinstance(data, (list, tuple)) and any(isinstance(x, Tensor) for x in data):
+        data = [x.tolist() if isinstance(x, Tensor) else x for x in data]
+    if hasattr(data, "dtype") and hasattr(data, "shape"):
+        array = data if not isinstance(data, np.generic) else np.asarray(data)
+        target = dtypes.as_dtype(array.dtype if dtype is None else dtype)
+        place = backend.device_of(array) if device is None else backend.as_device(device)
+    else:
+        try:
+            array = np.array(data)
+        except ValueError:
+            raise ValueError(f"{name}: expected nested lists of equal lengths, got lists that differ in length") from None
+        if array.dtype.kind not in "biuf":
+            raise TypeError(f"{name}: expected numbers or nested lists of numbers, got {type(data).__name__} of {array.dtype}")
+        kinds = {"f": dtypes.get_default_dtype(), "b": dtypes.bool}
+        default = dtypes.get_default_dtype() if array.size == 0 else kinds.get(array.dtype.kind, dtypes.int64)
+        target, copy, place = dtypes.as_dtype(default if dtype is None else dtype), False, backend.as_device(device)
+    array = array.astype(target, copy=copy, order="C" if copy else "K")
+    return backend.to_device(array, place)
+
+
+autograd.Tensor = op.Tensor = Tensor  # type: ignore[misc]
