@@ -9,6 +9,11 @@ tensor([-12., -36.])
 """
 
 from math import inf, nan, pi
+from os import path as _path
+
+# The folder kernels/ is minigrad.kernels: installed, it lies in this folder (see setup.py); in a clone, beside it.
+if not _path.isdir(_path.join(__path__[0], "kernels")):
+    __path__.append(_path.dirname(__path__[0]))
 
 from . import autograd, backend
 from .autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
@@ -74,6 +79,8 @@ from .ops.shape import (
     transpose, tril, triu, unbind, unflatten, unsqueeze,
 )
 from .tensor import Size, Tensor
+
+from . import nn, optim  # isort: skip  (last: they use all of the above)
 
 subtract, multiply, divide, true_divide, clip, concat, swapaxes = sub, mul, div, div, clamp, cat, transpose
 negative, absolute = neg, abs

@@ -199,10 +199,11 @@ def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
 class At:
     """A gradient that is zero but at one index: adding it to another touches that part only."""
 
-    __slots__ = ("index", "repeats", "shape", "value")
+    __slots__ = ("dtype", "index", "repeats", "shape", "value")
 
     def __init__(self, value: Array, shape: tuple[int, ...], index: Any, repeats: bool) -> None:
         self.value = value
+        self.dtype = value.dtype
         self.shape = shape
         self.index = index
         self.repeats = repeats  # the same place may occur twice in the index
@@ -250,7 +251,8 @@ class _Sums:
 
     def pop(self) -> tuple[Node, Any]:
         node = heapq.heappop(self.queue)[1]
-        self.ours.discard(node)
+        if self.ours:
+            self.ours.discard(node)
         return node, self.grads.pop(node)
 
 
@@ -264,7 +266,7 @@ def _fit(g: Any, node: Node, parent: Node, position: int) -> Any:
             raise RuntimeError(
                 f"backward of {node.name}: the rule of {name!r} gave shape {tuple(g.shape)}, expected {parent.shape}"
             ) from None
-    if g.dtype != parent.dtype:
+    if g.dtype != parent.dtype and type(g) is not At:
         g = g.to(parent.dtype) if isinstance(g, Tensor) else g.astype(parent.dtype)
     return g
 
@@ -325,7 +327,9 @@ def _differentiate(
                 error.add_note(f"(in the gradient of {node.name} for its argument {node.plan.op.argument(position)!r})")
                 raise
             if gx is not None:
-                sums.add(parent, gx if type(gx) is At else _fit(gx, node, parent, position))
+                if gx.shape != parent.shape or gx.dtype is not parent.dtype:
+                    gx = _fit(gx, node, parent, position)
+                sums.add(parent, gx)
             gx = None  # the sum must be the only one that holds it, see _collect
         if not retain_graph and saved:
             node.saved = FREED
@@ -513,3 +517,11 @@ def grad(
             )
         results.append(g if g is None or isinstance(g, Tensor) else Tensor._wrap(g))
     return tuple(results)
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("gradcheck", "gradgradcheck"):  # where PyTorch has them; they stand above this module, in debug/
+        from .debug import gradcheck
+
+        return getattr(gradcheck, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

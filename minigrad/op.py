@@ -74,7 +74,7 @@ class Op:
         self.view = view
         self.fast: dict[str, list[Callable]] = {}
         self.rules = {name: (rule, list(inspect.signature(rule).parameters)[1:]) for name, rule in rules.items()}
-        self.plans: dict[Any, Plan] = {}
+        self.plans: dict[int, Plan] = {}
         if unknown := set(rules) - set(self.arguments):
             raise TypeError(f"op {self.name}: rules for {sorted(unknown)}, which are not among {self.arguments}")
         offers = {"out", "out_shape", *self.arguments, *self.options} | {f"{a}_shape" for a in self.arguments}
@@ -90,12 +90,16 @@ class Op:
         """Name of the argument at a position, for messages."""
         return f"{self.arguments[0]}[{position}]" if self.variadic else self.arguments[position]
 
-    def plan(self, parents: list[Node | None]) -> Plan:
-        """Which rules to run and what to keep for them, if these arguments need gradients; made once and reused."""
-        key = tuple([parent is not None for parent in parents])
-        plan = self.plans.get(key)
+    def plan(self, mask: int, count: int) -> Plan:
+        """Which rules to run and what to keep for them, if these arguments need gradients; made once and reused.
+
+        Args:
+            mask: bit i says whether argument i needs a gradient.
+            count: how many arguments there are.
+        """
+        plan = self.plans.get(mask)
         if plan is None:
-            plan = self.plans[key] = Plan(self, key)
+            plan = self.plans[mask] = Plan(self, [position for position in range(count) if mask >> position & 1])
         return plan
 
     def bind(self, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
@@ -149,13 +153,13 @@ class Plan:
 
     __slots__ = ("keep", "op", "rules")
 
-    def __init__(self, op: Op, needs: tuple[bool, ...]) -> None:
+    def __init__(self, op: Op, needs: list[int]) -> None:
         self.op = op
         self.keep: list[tuple[str, Any]] = []
         self.rules: list[tuple[int, Callable, list[int]]] = []
-        for position, needed in enumerate(needs):
+        for position in needs:
             name = op.arguments[0 if op.variadic else position]
-            if needed and name in op.rules:
+            if name in op.rules:
                 rule, wants = op.rules[name]
                 self.rules.append((position, rule, [self._slot(want, position) for want in wants]))
 
@@ -180,6 +184,8 @@ class Plan:
 
     def record(self, parents: list, args: tuple, arrays: list, options: Any, out: Tensor) -> Node:
         """A node that keeps what the rules asked for."""
+        if not self.keep:
+            return Node(self, parents, (), (), out.array)
         saved: list[Any] = []
         versions: list[tuple[Storage, int, str]] = []
         for kind, key in self.keep:
@@ -187,10 +193,11 @@ class Plan:
                 saved.append(arrays[key])
                 if isinstance(args[key], Tensor):
                     storage = args[key].storage
-                    versions.append((storage, storage.version, self.op.arguments[key]))
+                    versions.append((storage, storage.version, f"its argument {self.op.arguments[key]!r}"))
             elif kind == "out":
                 saved.append(out.array)
-                versions.append((out.storage, out.storage.version, "its result"))
+                storage = out.storage
+                versions.append((storage, storage.version, "its result"))
             elif kind == "option":
                 saved.append(options[key])
             elif kind == "shape":
@@ -199,7 +206,7 @@ class Plan:
                 saved.append(out.array.shape)
             elif kind == "inputs":
                 saved.append(tuple(arrays))
-                versions += [(a.storage, a.storage.version, "its inputs") for a in args if isinstance(a, Tensor)]
+                versions += [(a.storage, a.storage.version, "one of its arguments") for a in args if isinstance(a, Tensor)]
             elif kind == "shapes":
                 saved.append([a.shape for a in arrays])
             else:
@@ -250,24 +257,28 @@ def _public(op: Op) -> Callable:
     forward, arity, defaults = op.forward, len(op.arguments), None
     if not op.variadic and all(name in op.defaults for name in op.options):
         defaults = MappingProxyType({name: op.defaults[name] for name in op.options})
-    promotes, fast_paths, new = op.dtypes is not None, op.fast, object.__new__
+    promotes, is_view, fast_paths, new = op.dtypes is not None, op.view, op.fast, object.__new__
+    option_names, full = set(op.options), arity + len(op.options)
     silence, restore, recording, ndarray = backend.silence, backend.restore, grad_mode.get, np.ndarray
 
     @wraps(forward)
     def call(*args: Any, **kwargs: Any) -> Any:
         options: Any = defaults
         if kwargs or defaults is None or len(args) != arity:
-            args, options = op.bind(args, kwargs)
+            if kwargs.keys() == option_names and (len(args) == arity or op.variadic):
+                options = kwargs
+            elif not kwargs and len(args) == full and not op.variadic:
+                args, options = args[:arity], dict(zip(op.options, args[arity:]))
+            else:
+                args, options = op.bind(args, kwargs)
         arrays: list[Any] = []
         parents: list[Node | None] = []
-        tensors = tracked = plain = 0
-        xp, dtype, mixed = np, None, False
+        xp, dtype, mixed, constants, tracked, bit = np, None, False, False, 0, 1
         for x in args:
             if isinstance(x, Tensor):
                 array, node = x.array, x.node
-                tensors += 1
                 if node is not None:
-                    tracked += 1
+                    tracked |= bit
                 if type(array) is not ndarray:
                     xp = None  # type: ignore[assignment]
                 if array.dtype is not dtype:
@@ -277,36 +288,32 @@ def _public(op: Op) -> Callable:
                 parents.append(node)
             else:
                 if type(x) not in _SCALARS:
-                    plain += 1
+                    constants = True
                 arrays.append(x)
                 parents.append(None)
-        if not tensors:
+            bit += bit
+        if dtype is None:
             return _on_arrays(op, arrays, options)
-        if xp is None or plain:
+        if xp is None or constants:
             xp, arrays = _check_constants(op, arrays, args)
-        if promotes and (mixed or plain or not (dtype is _F32 or dtype is _F64)):
+        if promotes and (mixed or constants or not (dtype is _F32 or dtype is _F64)):
             arrays = op.convert(arrays)
         warnings = silence()
         try:
-            out = NotImplemented
-            if fast_paths:
-                out = _try_fast(op, xp, arrays, options)
+            out = _try_fast(op, xp, arrays, options) if fast_paths else NotImplemented
             if out is NotImplemented:
                 out = forward(xp, *arrays, **options)
         except Exception as error:
             raise explain(op, error, arrays) from None
         finally:
             restore(warnings)
-        if type(out) is not ndarray and xp is np:
-            out = np.asarray(out)
         result = new(Tensor)
-        result.array = out
-        result.node = None
+        result.array = out if type(out) is ndarray or xp is not np else np.asarray(out)
         if tracked and recording():
-            plan = op.plan(parents)
+            plan = op.plan(tracked, len(args))
             if plan.rules:
                 result.node = plan.record(parents, args, arrays, options, result)
-        if op.view:
+        if is_view:
             result._view_of(args[0], call, options)
         return result
 

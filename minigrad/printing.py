@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,24 +52,25 @@ def _body(array: np.ndarray) -> str:
     one = _number_format(shown.astype(np.float64) if array.dtype.kind == "f" else shown)
     if array.ndim == 0:
         return one(array.item()).strip()
-    return _rows(array, one, array.size > THRESHOLD, indent=8)
+    return _rows(array, one, array.size > THRESHOLD, indent=7)
 
 
-def _number_format(shown: np.ndarray) -> Any:
+def _number_format(shown: np.ndarray) -> Callable[[Any], str]:
     """How to write one number, so that all take the same width."""
-    if shown.dtype.kind == "f":
-        finite = np.abs(shown[np.isfinite(shown) & (shown != 0)])
-        high, low = (finite.max(), finite.min()) if finite.size else (0.0, 0.0)
-        whole = bool(finite.size == 0 or (finite == np.ceil(finite)).all())
-        if finite.size and (high / low > 1000 or high > 1e8 or low < 1e-4) and not (whole and high / low <= 1000 and high <= 1e8):
-            write = lambda v: f"{v:.{PRECISION}e}"  # noqa: E731
-        elif whole:
-            write = lambda v: f"{v:.0f}." if math.isfinite(v) else f"{v}"  # noqa: E731
-        else:
-            write = lambda v: f"{v:.{PRECISION}f}"  # noqa: E731
-    else:
-        write = str
-    width = max(len(write(v)) for v in shown.reshape(-1).tolist())
+    if shown.dtype.kind != "f":
+        width = max(len(str(v)) for v in shown.reshape(-1).tolist())
+        return lambda v: str(v).rjust(width)
+    decisive = shown[np.isfinite(shown) & (shown != 0)]
+    high, low = (np.abs(decisive).max(), np.abs(decisive).min()) if decisive.size else (1.0, 1.0)
+    whole = bool((decisive == np.ceil(decisive)).all())
+    form = ".0f" if whole else f".{PRECISION}f"
+    if high / low > 1000 or high > 1e8 or (low < 1e-4 and not whole):
+        form = f".{PRECISION}e"
+
+    def write(v: float) -> str:
+        return format(v, form) + ("." if form == ".0f" and math.isfinite(v) else "")
+
+    width = max((len(write(v)) for v in decisive.tolist()), default=1)
     return lambda v: write(v).rjust(width)
 
 
@@ -76,10 +78,11 @@ def _rows(array: np.ndarray, one: Any, shorten: bool, indent: int) -> str:
     n = len(array)
     cut = shorten and n > 2 * EDGE
     items = [*array[:EDGE], None, *array[-EDGE:]] if cut else list(array)
+    margin = " " * (indent + 1)
     if array.ndim == 1:
-        words = ["..." if item is None else one(item.item()) for item in items]
-        per_line = max(1, (WIDTH - indent) // (max(map(len, words)) + 2))
+        words = [" ..." if item is None else one(item.item()) for item in items]
+        per_line = max(1, (WIDTH - indent) // (len(words[0]) + 2))
         lines = [", ".join(words[i : i + per_line]) for i in range(0, len(words), per_line)]
-        return "[" + (",\n" + " " * indent).join(lines) + "]"
+        return "[" + (",\n" + margin).join(lines) + "]"
     parts = ["..." if item is None else _rows(item, one, shorten, indent + 1) for item in items]
-    return "[" + ("," + "\n" * (array.ndim - 1) + " " * indent).join(parts) + "]"
+    return "[" + ("," + "\n" * (array.ndim - 1) + margin).join(parts) + "]"

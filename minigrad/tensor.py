@@ -30,7 +30,11 @@ def in_place(function: Callable) -> Callable:
     name = function.__name__ + "_"
 
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return self._assign(name, function(self, *args, **kwargs))
+        source = self
+        if self._check_writable(name, *args):  # what the rules keep must outlive what is written over it
+            source = Tensor._wrap(self.array.copy())
+            source.node = self.node
+        return self._assign(name, function(source, *args, **kwargs))
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"`{function.__name__}`, in place."
@@ -61,7 +65,7 @@ class Tensor:
     node: Node | None = None
     grad: Tensor | None = None
     _storage: Storage | None = None
-    _base: tuple[Tensor, tuple[Callable, ...]] | None = None  # of a view: what it is a view of, and by which steps
+    _base: tuple[Tensor, tuple[tuple[Callable, Any], ...]] | None = None  # of a view: what it is a view of, and by which steps
 
     __array_ufunc__ = None  # an ndarray on the left of an operator leaves the work to us
     __hash__ = object.__hash__
@@ -262,15 +266,15 @@ class Tensor:
 
     def _view_of(self, source: Tensor, function: Callable, options: Any) -> None:
         """Note that this tensor shares the memory of another, if it does: NumPy sometimes has to copy."""
-        mine, its = self.array.base, source.array
-        if mine is None or (mine is not its and mine is not its.base):
+        owner, theirs = self.array.base, source.array
+        if owner is None or (owner is not theirs and owner is not theirs.base):
             return
-        base, steps = source._base or (source, ())
-        self._base = base, (*steps, lambda tensor: function(tensor, **options))
-        self._storage = base.storage
-        views = self._storage.views
+        base, steps = (source, ()) if source._base is None else source._base
+        self._base = base, (*steps, (function, options))
+        storage = self._storage = base.storage
+        views = storage.views
         views.append(weakref.ref(self))
-        if len(views) & (len(views) - 1) == 0:  # at 1, 2, 4, 8, ... entries: drop those that are gone
+        if not len(views) & (len(views) - 1):  # at 1, 2, 4, 8, ... entries: drop those that are gone
             views[:] = [view for view in views if view() is not None]
 
     def _check_writable(self, name: str, *others: Any) -> bool:
@@ -319,10 +323,7 @@ class Tensor:
         for reference in list(base.storage.views):
             view = reference()
             if view is not None and view._base is not None:
-                again = base
-                for step in view._base[1]:
-                    again = step(again)
-                view.node = again.node
+                view.node = i.walk(base, view._base[1]).node
 
     # ------------------------------------------------------------------------------------------------ conversion
 
@@ -646,6 +647,9 @@ class Size(tuple):
     """The shape of a tensor: a tuple with `numel()` (as `torch.Size`)."""
 
     __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"Size({list(self)})"
 
     def numel(self) -> int:
         """Number of elements."""

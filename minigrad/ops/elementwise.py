@@ -112,10 +112,14 @@ def _power_slope(g, input, other):
     return where(other == 0, 0.0, g * (other * input ** where(other == 0, 1.0, other - 1)))
 
 
-@elementwise(
-    input=_power_slope,
-    other=lambda g, input, other, out: g * where((input == 0) & (other >= 0), 0.0, out * log(input)),
-)
+def _exponent_slope(g, input, other, out):
+    """d/dn x**n = x**n * log(x), and 0 for x = 0, where log is infinite but x**n is 0."""
+    if isinstance(input, (int, float)):
+        return g * out * (math.log(input) if input > 0 else 0.0 if input == 0 else math.nan)
+    return g * where((input == 0) & (other >= 0), 0.0, out * log(input))
+
+
+@elementwise(input=_power_slope, other=_exponent_slope)
 def pow(xp, input, other):
     """Power `input ** other`, broadcasting. Source: `torch.pow`.
 
@@ -163,7 +167,7 @@ def sign(xp, input):
     >>> mg.tensor([-1.5, 0.0, 2.0]).sign()
     tensor([-1.,  0.,  1.])
     """
-    return xp.sign(input)
+    return xp.where(input == input, xp.sign(input), input.dtype.type(0))  # 0 for NaN, as in PyTorch
 
 
 @elementwise(input=lambda g: g * 0)
@@ -354,7 +358,7 @@ def logsigmoid(xp, input):
 
     >>> import minigrad as mg
     >>> mg.nn.functional.logsigmoid(mg.tensor([0.0, -800.0]))
-    tensor([  -0.6931, -800.0000])
+    tensor([-6.9315e-01, -8.0000e+02])
     """
     return xp.minimum(input, 0) - xp.log1p(xp.exp(-xp.abs(input)))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 from typing import Any
 
 import numpy as np
@@ -18,12 +17,15 @@ from .shape import normalize_dim
 # as in PyTorch, where NumPy would broadcast it with the tensor.
 
 
+_BASIC = {int, slice, type(None), type(Ellipsis)}
+
+
 def _parse(index: Any, shape: tuple[int, ...]) -> tuple[tuple, tuple | None]:
     """Split an index into its basic part and, if there is one, its advanced part on what the basic part gives."""
     items = list(index) if isinstance(index, tuple) else [index]
     items = [_array_index(item) for item in items]
-    used = builtins.sum(_consumes(item) for item in items)
-    if builtins.sum(item is Ellipsis for item in items) > 1:
+    used = sum(_consumes(item) for item in items)
+    if sum(item is Ellipsis for item in items) > 1:
         raise IndexError("an index can have one Ellipsis ('...') only")
     if used > len(shape):
         raise IndexError(f"too many indices: {used} for a tensor of shape {tuple(shape)}")
@@ -56,7 +58,7 @@ def _parse(index: Any, shape: tuple[int, ...]) -> tuple[tuple, tuple | None]:
             basic.append(item)
             dim += 1
     # the Ellipsis makes NumPy give a view, and not a number, also where every dimension has an integer
-    return (*basic, Ellipsis), tuple(advanced) if builtins.any(hasattr(a, "dtype") for a in advanced) else None
+    return (*basic, Ellipsis), tuple(advanced) if any(hasattr(a, "dtype") for a in advanced) else None
 
 
 def item_dims(item: Any) -> int:
@@ -124,7 +126,11 @@ def _again(g, index):
 
 @op(view=True, input=lambda g, input_shape, index: put(g, input_shape, index, False))
 def _slice(xp, input, *, index):
-    return input[index]
+    try:
+        return input[index]
+    except (IndexError, ValueError):
+        _parse(tuple(part for part in index if part is not Ellipsis), input.shape)  # says what is wrong, in our words
+        raise
 
 
 @op(input=lambda g, input_shape, index: put(g, input_shape, index, True))
@@ -149,6 +155,9 @@ def getitem(input: Any, index: Any) -> Any:
     >>> x[0, [2, 0]], x[x > 3]
     (tensor([2, 0]), tensor([4, 5]))
     """
+    parts = index if type(index) is tuple else (index,)
+    if all(type(part) in _BASIC for part in parts):  # the usual case, which NumPy parses faster than we can
+        return _slice(input, index=parts if Ellipsis in parts else (*parts, Ellipsis))
     basic, advanced = _parse(index, input.array.shape)
     result = _slice(input, index=basic)
     return result if advanced is None else _select(result, index=advanced)
@@ -156,7 +165,7 @@ def getitem(input: Any, index: Any) -> Any:
 
 @op(
     input=lambda g, index: _write_zero(g, index),
-    value=lambda g, index, value_shape: g[index] if not isinstance(g, op_module.Tensor) else _again(g, index),
+    value=lambda g, index: g[index] if not isinstance(g, op_module.Tensor) else _again(g, index),
 )
 def _write(xp, input, value, *, index):
     input[index] = value  # in place: setitem hands over the tensor's own array
@@ -203,7 +212,7 @@ def setitem(input: Any, index: Any, value: Any) -> None:
         extra = len(shape) - place.ndim
         if shape[:extra] == (1,) * extra:
             value, shape = value.reshape(shape[extra:]), shape[extra:]
-    if len(shape) > place.ndim or builtins.any(a not in (1, b) for a, b in zip(shape[::-1], place.shape[::-1])):
+    if len(shape) > place.ndim or any(a not in (1, b) for a, b in zip(shape[::-1], place.shape[::-1])):
         raise RuntimeError(f"setitem: a value of shape {shape} does not fit a place of shape {tuple(place.shape)}")
     if isinstance(value, op_module.Tensor):
         if value.device != input.device and value.ndim:
@@ -222,31 +231,32 @@ def setitem(input: Any, index: Any, value: Any) -> None:
     target._rebase(after.node)
 
 
-@op(
-    input=lambda g, steps: _clear_view(g, steps),
-    value=lambda g, steps: _walk(g, steps),
-)
+@op(input=lambda g, steps: _clear_view(g, steps), value=lambda g, steps: _on_view(g, steps))
 def write_view(xp, input, value, *, steps):
     """The base of a view after the view was written to: its memory has changed already, this is for the graph only."""
     return input
 
 
-def _walk(g, steps):
-    if isinstance(g, op_module.Tensor):
-        for step in steps:
-            g = step(g)
-        return g
-    return _walk(op_module.Tensor._wrap(g), steps).array
+def walk(tensor, steps):
+    """Take the steps from a tensor to a view of it."""
+    for function, options in steps:
+        tensor = function(tensor, **options)
+    return tensor
+
+
+def _on_view(g, steps):
+    return walk(g, steps) if isinstance(g, op_module.Tensor) else walk(op_module.Tensor._wrap(g), steps).array
 
 
 def _clear_view(g, steps):
-    zeroed = (g if isinstance(g, op_module.Tensor) else op_module.Tensor._wrap(g)).clone()
+    """The gradient, with zeros where the view is."""
     if isinstance(g, op_module.Tensor):
-        part = _walk(zeroed, steps)
-        part.mul_(0)
-        return zeroed
-    _walk(zeroed, steps).array[...] = 0
-    return zeroed.array
+        cleared = g.clone()
+        walk(cleared, steps).mul_(0)
+        return cleared
+    cleared = g.copy()
+    _on_view(cleared, steps)[...] = 0
+    return cleared
 
 
 # ------------------------------------------------------------------------------------------ by tensors of indices
@@ -289,7 +299,7 @@ def gather(input: Any, dim: int, index: Any) -> Any:
     """
     array = _index_array("gather", index)
     dim = normalize_dim(dim, input.ndim)
-    if array.ndim != input.ndim or builtins.any(
+    if array.ndim != input.ndim or any(
         n > m for i, (n, m) in enumerate(zip(array.shape, input.shape)) if i != dim
     ):
         raise RuntimeError(

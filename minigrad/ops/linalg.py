@@ -2,47 +2,40 @@
 
 from __future__ import annotations
 
+import math
+
 from ..op import op
-from .shape import _reshape, transpose
 
 
-def _t(x):
-    """Each matrix of a stack transposed."""
-    return transpose(x, -1, -2)
+# The rules use only what arrays and Tensors share, `@`, reshape, swapaxes and [...], so that on arrays nothing stands
+# between them and the library.
 
 
 def _rows(x):
     """All leading dimensions as one: a stack of matrices as one tall matrix."""
-    return _reshape(x, shape=(-1, x.shape[-1]) if x.shape[-1] else (_product(x.shape[:-1]), 0))
-
-
-def _product(sizes):
-    product = 1
-    for n in sizes:
-        product *= n
-    return product
+    return x if x.ndim == 2 else x.reshape((math.prod(x.shape[:-1]), x.shape[-1]))
 
 
 def _left_slope(g, other, input_shape):
     """Y = A B:  dA = dY Bᵀ. A vector on either side is a matrix with one row or one column."""
     if other.ndim == 1:
-        return _reshape(g, shape=(*g.shape, 1)) * other
+        return g[..., None] * other
     if len(input_shape) == 1:
-        return matmul(other, _reshape(g, shape=(*g.shape, 1)))[..., 0]
-    return matmul(g, _t(other))
+        return (other @ g[..., None])[..., 0]
+    if other.ndim == 2:
+        return (_rows(g) @ other.swapaxes(0, 1)).reshape(input_shape)
+    return g @ other.swapaxes(-1, -2)
 
 
 def _right_slope(g, input, other_shape):
     """Y = A B:  dB = Aᵀ dY. A stack of A against one B sums over the stack, which is one tall product."""
     if input.ndim == 1:
-        if len(other_shape) == 1:
-            return g * input
-        return _reshape(input, shape=(-1, 1)) * _reshape(g, shape=(*g.shape[:-1], 1, g.shape[-1]))
+        return g * input if len(other_shape) == 1 else input[:, None] * g[..., None, :]
     if len(other_shape) == 1:
-        return matmul(_t(_rows(input)), _reshape(g, shape=(-1,)))
-    if len(other_shape) == 2 and input.ndim > 2:
-        return matmul(_t(_rows(input)), _rows(g))
-    return matmul(_t(input), g)
+        return g.reshape((-1,)) @ _rows(input)
+    if len(other_shape) == 2:
+        return _rows(input).swapaxes(0, 1) @ _rows(g)
+    return input.swapaxes(-1, -2) @ g
 
 
 def _same_dtype(input, other):
@@ -86,8 +79,10 @@ def matmul(xp, input, other):
 
 
 @op(
-    input=lambda g, weight: matmul(g, weight),
-    weight=lambda g, input: matmul(_t(_rows(g)), _rows(input)),
+    input=lambda g, weight, input_shape: (_rows(g) @ weight).reshape(input_shape) if g.ndim > 1 else g @ weight,
+    weight=lambda g, input: (
+        _rows(g).swapaxes(0, 1) @ _rows(input) if g.ndim > 1 else g[:, None] * input
+    ),
     bias=lambda g: g,
 )
 def linear(xp, input, weight, bias=None):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from .. import backend
@@ -199,7 +200,9 @@ def _class_loss(name, log_p, target, weight, ignore_index, reduction, smoothing)
         spread_out = -sum(every, axis) * (counted * one)
         loss = loss * (1 - smoothing) + spread_out * (smoothing / log_p.shape[axis])
     if reduction == "mean":
-        return sum(loss) / (weights.sum() if hasattr(weights, "sum") else weights)
+        total = sum(weights)
+        nothing = total == 0  # then the mean is NaN, with gradient zero as in PyTorch
+        return sum(loss) / where(nothing, one, total) + where(nothing, one * math.nan, one * 0)
     return _reduce(name, loss, reduction)
 
 

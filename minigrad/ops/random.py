@@ -29,7 +29,7 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
     >>> import minigrad as mg
     >>> _ = mg.manual_seed(0)
     >>> mg.nn.functional.dropout(mg.ones(4), 0.5)
-    tensor([2., 0., 0., 0.])
+    tensor([2., 2., 2., 0.])
     """
     if not 0 <= p <= 1:
         raise ValueError(f"dropout: p must be from 0 to 1, got {p}")

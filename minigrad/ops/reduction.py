@@ -12,7 +12,7 @@ from .. import dtypes
 from ..op import op
 from .elementwise import exp, maximum, minimum, sqrt, where
 from .indexing import take_along_dim
-from .shape import axes, expand, flip, kept_shape, normalize_dim, reshape
+from .shape import axes, expand, flip, kept_shape, normalize_dim
 
 floating = partial(op, dtypes="float")
 Extremum = namedtuple("Extremum", "values indices")
@@ -20,7 +20,7 @@ Extremum = namedtuple("Extremum", "values indices")
 
 def spread(g, shape, dim, keepdim):
     """Give a reduced gradient back to every element that was reduced: what sum does, backwards."""
-    return expand(g if keepdim and g.ndim else reshape(g, kept_shape(shape, dim)), shape)
+    return expand(g if keepdim or not shape else g.reshape(kept_shape(shape, dim)), shape)
 
 
 def _accumulator(input, dtype):
@@ -42,7 +42,8 @@ def sum(xp, input, *, dim=None, keepdim=False, dtype=None):
     >>> mg.tensor([[1.0, 2.0], [3.0, 4.0]]).sum(0)
     tensor([4., 6.])
     """
-    return xp.sum(input, axis=axes(dim, input.ndim), keepdims=keepdim, dtype=_accumulator(input, dtype))
+    over = None if dim is None else axes(dim, input.ndim)
+    return input.sum(axis=over, keepdims=keepdim, dtype=_accumulator(input, dtype))
 
 
 def _count(shape, dim):
@@ -75,8 +76,8 @@ def mean(xp, input, *, dim=None, keepdim=False, dtype=None):
         input = input.astype(dtypes.as_dtype(dtype), copy=False)
     if input.dtype.kind != "f":
         raise RuntimeError(f"expected floating point numbers, got {input.dtype}; convert with .float() or pass dtype")
-    over = axes(dim, input.ndim)
-    return xp.asarray(xp.sum(input, axis=over, keepdims=keepdim)) / xp.asarray(_count(input.shape, dim), input.dtype)
+    over = None if dim is None else axes(dim, input.ndim)
+    return input.sum(axis=over, keepdims=keepdim) / input.dtype.type(_count(input.shape, dim))
 
 
 def var(
@@ -289,7 +290,7 @@ def logsumexp(xp, input, *, dim=None, keepdim=False):
 
     >>> import minigrad as mg
     >>> mg.tensor([1000.0, 1000.0]).logsumexp(0)
-    tensor(1000.6931)
+    tensor(1000.6932)
     """
     over = axes(dim, input.ndim)
     peak = _finite(xp, xp.max(input, axis=over, keepdims=True, initial=-xp.inf))

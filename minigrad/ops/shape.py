@@ -68,9 +68,12 @@ def _inferred(shape: Sequence[int], new: tuple[int, ...]) -> tuple[int, ...]:
 # ----------------------------------------------------------------------------------------------------- new shapes
 
 
-@op(view=True, input=lambda g, input_shape: _reshape(g, shape=input_shape))
+@op(view=True, input=lambda g, input_shape: g.reshape(input_shape))
 def _reshape(xp, input, *, shape):
-    return input.reshape(_inferred(input.shape, shape))
+    try:
+        return input.reshape(shape)
+    except ValueError:
+        return input.reshape(_inferred(input.shape, shape))  # says what is wrong, in our words
 
 
 def reshape(input: Any, *shape: Any) -> Any:
@@ -214,7 +217,7 @@ def broadcast_to(input: Any, size: Sequence[int]) -> Any:
 # -------------------------------------------------------------------------------------------- dimensions in new order
 
 
-@op(view=True, input=lambda g, dim0, dim1: transpose(g, dim0, dim1))
+@op(view=True, input=lambda g, dim0, dim1: g.swapaxes(dim0, dim1))
 def transpose(xp, input, *, dim0, dim1):
     """Two dimensions swapped, a view. Source: `torch.transpose`.
 
