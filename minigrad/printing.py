@@ -33,12 +33,12 @@ def tensor_text(tensor: Tensor) -> str:
     elif tensor.requires_grad:
         notes.append("requires_grad=True")
     prefix = "tensor(" if type(tensor).__name__ == "Tensor" else f"{type(tensor).__name__} containing:\ntensor("
-    body = "[]" if array.size == 0 else _body(array)
-    text = prefix + body
-    if notes:
-        last = len(text) - text.rfind("\n") - 1
-        tail = ", ".join(notes)
-        text += (",\n" + " " * 7 if last + len(tail) + 3 > WIDTH else ", ") + tail
+    text = prefix + ("[]" if array.size == 0 else _body(array))
+    used = len(text) - text.rfind("\n") + 1
+    for note in notes:
+        fits = used + len(note) + 2 <= WIDTH
+        text += (", " if fits else ",\n" + " " * 7) + note
+        used = used + len(note) + 2 if fits else 7 + len(note)
     return text + ")"
 
 

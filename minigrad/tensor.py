@@ -279,7 +279,8 @@ class Tensor:
 
     def _check_writable(self, name: str, *others: Any) -> bool:
         """Whether writing has to be recorded; raises if it cannot be."""
-        if 0 in self.array.strides and any(n > 1 and s == 0 for n, s in zip(self.array.shape, self.array.strides)):
+        array = self.array
+        if 0 in array.strides and array.size and any(n > 1 and s == 0 for n, s in zip(array.shape, array.strides)):
             raise RuntimeError(
                 f"{name}: cannot write to an expanded tensor, several of its elements are one place in memory; clone() it"
             )

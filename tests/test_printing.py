@@ -15,7 +15,7 @@ ARRAYS = [
     np.array([12345.678, 1.0]), np.array([0.0, 0.0]), np.array([[1, -20], [300, 4]]), rng.standard_normal((2, 3)),
     rng.standard_normal((2, 2, 3)), rng.standard_normal((2, 1, 2, 2)), np.arange(40), np.arange(40) / 7, np.zeros((0,)), np.zeros((2, 0)),
     rng.standard_normal(2000), rng.standard_normal((50, 60)), np.arange(5000).reshape(50, 100), rng.standard_normal((9, 8, 20)),
-    np.array([True, False]), np.array([1, 2], np.uint8), np.array([0.5], np.float16), np.full((3, 30), -0.125), np.array([1e-8, 2e-8]),
+    np.array([True, False]), np.array([1, 2], np.uint8), np.array([0.5], np.float16), np.full((3, 30), -0.125, np.float32), np.array([1e-8, 2e-8]),
 ]  # fmt: skip
 
 

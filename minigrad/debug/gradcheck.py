@@ -109,7 +109,9 @@ def gradgradcheck(
 ) -> bool:
     """Whether the second derivatives of a function agree with central differences of the first.
 
-    It is `gradcheck` of the function (x, c) -> d sum(c * func(x)) / dx, whose weights c are inputs too.
+    It is `gradcheck` of the function (x, c) -> d sum(c * func(x)) / dx, whose weights c are inputs too. First it sees to
+    it that this function, computed with create_graph=True, gives the gradients that backward gives without: the two run
+    the same rules in two ways.
 
     Args:
         func, inputs, eps, atol, rtol, raise_exception, seed: as in `gradcheck`.
@@ -139,6 +141,15 @@ def gradgradcheck(
             grads = autograd.grad(found, wanted, everything[count:], create_graph=True, allow_unused=True)
         return tuple(g for g in grads if g is not None)
 
+    wanted = [x for x in inputs if isinstance(x, Tensor) and x.requires_grad]
+    plain = [g for g in autograd.grad(outputs, wanted, weights, allow_unused=True) if g is not None]
+    for g, recorded in zip(plain, first(*inputs, *weights), strict=True):
+        if not np.allclose(g.array, recorded.array, rtol=1e-9, atol=1e-12):
+            if not raise_exception:
+                return False
+            raise GradcheckError(
+                f"gradgradcheck: the gradient is\n{g}\nbut with create_graph=True it is\n{recorded.detach()}"
+            )
     return gradcheck(
         first, (*inputs, *weights), eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception, seed=seed
     )

@@ -115,8 +115,10 @@ def _power_slope(g, input, other):
 def _exponent_slope(g, input, other, out):
     """d/dn x**n = x**n * log(x), and 0 for x = 0, where log is infinite but x**n is 0."""
     if isinstance(input, (int, float)):
-        return g * out * (math.log(input) if input > 0 else 0.0 if input == 0 else math.nan)
-    return g * where((input == 0) & (other >= 0), 0.0, out * log(input))
+        slope = out * (math.log(input) if input > 0 else -math.inf if input == 0 else math.nan)
+    else:
+        slope = out * log(input)
+    return g * where((input == 0) & (other >= 0), 0.0, slope)
 
 
 @elementwise(input=_power_slope, other=_exponent_slope)

@@ -113,15 +113,11 @@ def put(g, shape, index, repeats):
     return At(g, shape, index, repeats)
 
 
-@op(input=lambda g, index: g[index] if not isinstance(g, op_module.Tensor) else _again(g, index))
+@op(input=lambda g, index: g[index])
 def _put(xp, input, *, shape, index, repeats):
     out = xp.zeros(shape, input.dtype)
     At(input, shape, index, repeats).add_to(out)
     return out
-
-
-def _again(g, index):
-    return _select(g, index=index) if any(hasattr(i, "dtype") for i in index) else _slice(g, index=index)
 
 
 @op(view=True, input=lambda g, input_shape, index: put(g, input_shape, index, False))
@@ -163,10 +159,7 @@ def getitem(input: Any, index: Any) -> Any:
     return result if advanced is None else _select(result, index=advanced)
 
 
-@op(
-    input=lambda g, index: _write_zero(g, index),
-    value=lambda g, index: g[index] if not isinstance(g, op_module.Tensor) else _again(g, index),
-)
+@op(input=lambda g, index: _write_zero(g, index), value=lambda g, index: g[index])
 def _write(xp, input, value, *, index):
     input[index] = value  # in place: setitem hands over the tensor's own array
     return input
@@ -174,7 +167,7 @@ def _write(xp, input, value, *, index):
 
 def _write_zero(g, index):
     if isinstance(g, op_module.Tensor):
-        return g - _put(_again(g, index), shape=tuple(g.shape), index=index, repeats=False)
+        return g - _put(g[index], shape=g.shape, index=index, repeats=False)
     g = g.copy()
     g[index] = 0
     return g
@@ -420,9 +413,8 @@ def _embedding(xp, input, weight, *, padding_idx):
 
 def _embedding_slope(g, input, shape, padding_idx):
     if padding_idx is not None:
-        keep = input != padding_idx
-        g = g * (keep.unsqueeze(-1) if isinstance(keep, op_module.Tensor) else keep[..., None])
-    return put(g, shape, (input.array if isinstance(input, op_module.Tensor) else input,), True)
+        g = g * (input != padding_idx)[..., None]
+    return put(g, shape, (getattr(input, "array", input),), True)
 
 
 def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:

@@ -16,6 +16,11 @@ def _rows(x):
     return x if x.ndim == 2 else x.reshape((math.prod(x.shape[:-1]), x.shape[-1]))
 
 
+def _by_matrix(x, matrix):
+    """A stack of matrices times one matrix, as one tall product: libraries would take one product for each."""
+    return (_rows(x) @ matrix).reshape((*x.shape[:-1], matrix.shape[-1])) if x.ndim > 2 else x @ matrix
+
+
 def _left_slope(g, other, input_shape):
     """Y = A B:  dA = dY Bᵀ. A vector on either side is a matrix with one row or one column."""
     if other.ndim == 1:
@@ -23,7 +28,7 @@ def _left_slope(g, other, input_shape):
     if len(input_shape) == 1:
         return (other @ g[..., None])[..., 0]
     if other.ndim == 2:
-        return (_rows(g) @ other.swapaxes(0, 1)).reshape(input_shape)
+        return _by_matrix(g, other.swapaxes(0, 1))
     return g @ other.swapaxes(-1, -2)
 
 
@@ -73,16 +78,12 @@ def matmul(xp, input, other):
             f"{'only' if other.ndim == 1 else 'next to last'} one of other {tuple(other.shape)}: "
             f"{input.shape[-1]} is not {inner}"
         )
-    if input.ndim > 2 and other.ndim == 2 and input.size:
-        return xp.matmul(_rows(input), other).reshape(*input.shape[:-1], other.shape[-1])
-    return xp.matmul(input, other)
+    return _by_matrix(input, other) if other.ndim == 2 else input @ other
 
 
 @op(
-    input=lambda g, weight, input_shape: (_rows(g) @ weight).reshape(input_shape) if g.ndim > 1 else g @ weight,
-    weight=lambda g, input: (
-        _rows(g).swapaxes(0, 1) @ _rows(input) if g.ndim > 1 else g[:, None] * input
-    ),
+    input=lambda g, weight: _by_matrix(g, weight),
+    weight=lambda g, input: _rows(g).swapaxes(0, 1) @ _rows(input) if g.ndim > 1 else g[:, None] * input,
     bias=lambda g: g,
 )
 def linear(xp, input, weight, bias=None):
@@ -113,13 +114,13 @@ def linear(xp, input, weight, bias=None):
             f"{tuple(weight.shape)}, got input of shape {tuple(input.shape)}"
         )
     _same_dtype(input, weight)
-    out = xp.matmul(_rows(input) if input.ndim > 1 else input, weight.T)
+    out = _by_matrix(input, weight.T)
     if bias is not None:
         if bias.shape != (weight.shape[0],):
             raise RuntimeError(f"bias must have shape ({weight.shape[0]},), got {tuple(bias.shape)}")
         _same_dtype(bias, weight)
         out += bias
-    return out.reshape(*input.shape[:-1], weight.shape[0])
+    return out
 
 
 def _need(name, condition, *tensors):

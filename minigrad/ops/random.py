@@ -91,5 +91,6 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False, *, gene
         edges[:, -1] = 1
         drawn = xp.stack([xp.searchsorted(e, rng.random(num_samples), side="right") for e in edges])
     else:  # the order of -log(u) / weight is that of drawing one after the other (Efraimidis and Spirakis, 2006)
-        drawn = xp.argsort(-xp.log(1 - rng.random(rows.shape)) / xp.where(rows > 0, rows, 0), axis=1)[:, :num_samples]
+        waits = -xp.log(1 - rng.random(rows.shape)) / xp.where(rows > 0, rows, 1)
+        drawn = xp.argsort(xp.where(rows > 0, waits, xp.inf), axis=1)[:, :num_samples]
     return op_module.Tensor._wrap((drawn if weights.ndim == 2 else drawn[0]).astype(xp.int64))

@@ -139,7 +139,7 @@ def _refuse_empty(input, dim):
 
 def _share(g, input, out, dim, keepdim):
     """All elements that reach the extremum share the gradient equally."""
-    hits = where(input == spread(out, input.shape, dim, keepdim), input * 0 + 1, 0.0)
+    hits = input == spread(out, input.shape, dim, keepdim)
     return hits * spread(g, input.shape, dim, keepdim) / sum(hits, dim, True)
 
 

@@ -308,7 +308,6 @@ def _cat(xp, *tensors, dim):
 def _piece(g, at, shapes, dim):
     if shapes[at] == (0,):
         return g.reshape(-1)[:0]
-    dim = normalize_dim(dim, g.ndim)
     start = builtins.sum(shape[dim] for shape in shapes[:at] if shape != (0,))
     return narrow(g, dim, start, shapes[at][dim])
 

@@ -19,7 +19,11 @@ import numpy as np
 
 @dataclass
 class Input:
-    """A random array. kind: "normal", "positive" (0.5 to 2), "unit" (0.05 to 0.95), "int" (0 to below high), "bool"."""
+    """A random array.
+
+    kind: "normal" (none near 0), "positive" (0.5 to 2), "unit" (0.05 to 0.95), "few" (only -1, 0, 1 and 2, so that there
+    are ties), "int" (0 to below high), "bool".
+    """
 
     shape: tuple[int, ...]
     kind: str = "normal"
@@ -29,6 +33,8 @@ class Input:
     def make(self, rng: np.random.Generator) -> np.ndarray:
         if self.kind == "int":
             return rng.integers(0, self.high, self.shape)
+        if self.kind == "few":
+            return np.asarray(rng.integers(-1, 3, self.shape) + 0.0)
         if self.kind == "bool":
             return np.asarray(rng.random(self.shape) < 0.6)
         if self.kind == "positive":
@@ -88,6 +94,8 @@ BROADCASTS = [((3, 4), (3, 4)), ((3, 4), (4,)), ((2, 1, 4), (3, 1)), ((), (2, 3)
 for a, b in BROADCASTS:
     case("add", lambda t, x, y: x + y, a, b)
     case("add", lambda t, x, y: t.add(x, y, alpha=-1.5), b, a)
+    case("add", lambda t, x, y: t.add(x, y, alpha=2), a, b)
+    case("sub", lambda t, x, y: t.sub(x, y, alpha=2), a, b)
     case("sub", lambda t, x, y: x - y, a, b)
     case("sub", lambda t, x, y: t.sub(x, y, alpha=3), b, a)
     case("mul", lambda t, x, y: x * y, a, b)
@@ -133,6 +141,34 @@ case("masked_fill", lambda t, x, m, v: x.masked_fill(m, v), (3, 4), B(3, 4), ())
 case("lerp", lambda t, x, y, w: t.lerp(x, y, w), (3, 4), (4,), U(3, 1))
 case("lerp", lambda t, x, y: t.lerp(x, y, 0.3), (3, 4), (3, 4))
 
+
+
+def _in_place(y: Any, w: Any) -> Any:
+    y[0].mul_(w)
+    y[1:, ::2].sub_(w[:2] * 3)
+    return y * y
+
+
+# Kinks and ties, where only torch says what the subgradient is: no finite differences.
+def kink(name: str, call: Callable[..., Any], *shapes: tuple[int, ...]) -> None:
+    case(name, call, *[Input(shape, "few") for shape in shapes], differences=False)
+
+
+kink("abs", lambda t, x: x.abs(), (4, 5))
+kink("relu", lambda t, x: x.relu(), (4, 5))
+kink("clamp", lambda t, x: x.clamp(0.0, 1.0), (4, 5))
+kink("clamp", lambda t, x, low, high: t.clamp(x, low, high), (4, 5), (4, 5), (4, 5))
+kink("maximum", lambda t, x, y: t.maximum(x, y), (4, 5), (5,))
+kink("minimum", lambda t, x, y: t.minimum(x, y), (4, 5), (5,))
+kink("amax", lambda t, x: x.amax(1), (4, 5))
+kink("amin", lambda t, x: t.amin(x, (0, 2), keepdim=True), (4, 5, 3))
+kink("max", lambda t, x: x.max(), (4, 5))
+kink("max", lambda t, x: x.max(0).values, (4, 5))
+kink("pow", lambda t, x, y: x**y, (6, 7), (6, 7))
+kink("pow", lambda t, y: 0.0**y, (7,))
+kink("pow", lambda t, x: x**2 + x**0, (7,))
+kink("remainder", lambda t, x, y: x % (y + 2.5), (4, 5), (5,))
+
 # -------------------------------------------------------------------------------------------------------- reductions
 
 for dim in (None, 0, -1, (0, 2), (1,), ()):
@@ -142,11 +178,14 @@ for dim in (None, 0, -1, (0, 2), (1,), ()):
         case("amax", lambda t, x, d=dim, k=keep: t.amax(x, () if d is None else d, k), (2, 3, 4))
         case("amin", lambda t, x, d=dim, k=keep: t.amin(x, () if d is None else d, k), (2, 3, 4))
         if dim not in (None, ()):
+            kink("logsumexp", lambda t, x, d=dim, k=keep: t.logsumexp(t.where(x > 0, x, -float("inf")), d, k), (2, 1, 3))
             case("logsumexp", lambda t, x, d=dim, k=keep: t.logsumexp(x, d, k), (2, 3, 4))
 case("sum", lambda t, x: x.sum(), ())
 case("sum", lambda t, x: x.sum(0), (0, 3))
 case("sum", lambda t, x: x.sum(dim=1, dtype=t.float64), (3, 4))
 case("mean", lambda t, x: x.mean(), ())
+kink("logsumexp", lambda t, x: t.logsumexp(x - float("inf"), 1), (2, 3))
+case("in place", lambda t, x, w: _in_place(x * 2, w), (3, 4), (4,))
 for correction in (0, 1, 2):
     case("var", lambda t, x, c=correction: t.var(x, 1, correction=c), (2, 4, 3))
     case("std", lambda t, x, c=correction: t.std(x, (0, 2), correction=c, keepdim=True), (2, 4, 3))
