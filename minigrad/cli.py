@@ -56,7 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error")
+    text = "show the traceback of an error"
+    common.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=text)
     settings: dict = {"parents": [common], "allow_abbrev": False}
     parser = argparse.ArgumentParser("minigrad", description=__doc__, **settings)
     parser.add_argument("--version", action="version", version=f"minigrad {minigrad.__version__}")

@@ -6,9 +6,9 @@ A checkpoint is a folder:
     optimizer-2000.safetensors    the optimizer's tensors
     checkpoint.json               everything else, and the names, sizes and checksums of the two
 
-New tensors never overwrite old ones: they get names of their own. checkpoint.json is written last and put in place of the
-old one in a single step (os.replace), and that is the moment at which the new checkpoint exists. A save that fails or is
-killed before that leaves the old checkpoint whole. Only after it are the old files removed.
+New tensors never overwrite old ones: they get names of their own. checkpoint.json is written last and put in place of
+the old one in a single step (os.replace), and that is the moment at which the new checkpoint exists. A save that fails
+or is killed before that leaves the old checkpoint whole. Only after it are the old files removed.
 
 None of these files can run code when loaded, as a pickle can.
 """
@@ -79,9 +79,10 @@ def load_tensors(path: Any) -> dict[str, Tensor]:
 def _pack(tensors: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> bytes:
     arrays = {}
     for name, tensor in tensors.items():
-        array = backend.to_device(tensor.array if isinstance(tensor, Tensor) else tensor, backend.CPU)
-        if not isinstance(array, np.ndarray) or array.dtype not in dtypes.SUPPORTED:
+        array = tensor.array if isinstance(tensor, Tensor) else tensor
+        if not hasattr(array, "dtype") or array.dtype not in dtypes.SUPPORTED:
             raise TypeError(f"save_tensors: {name!r} must be a Tensor or an array, got {type(tensor).__name__}")
+        array = backend.to_device(array, backend.CPU)
         arrays[name] = np.asarray(array, order="C")  # safetensors copies memory as it stands, whatever the strides
     return require(SAFETENSORS, "train").save(arrays, None if metadata is None else dict(metadata))
 
@@ -198,7 +199,7 @@ def load_checkpoint(path: Any) -> Checkpoint:
         optimizer = _unflatten(files["optimizer"], index["optimizer"]) if "optimizer" in files else None
         return Checkpoint(int(index["step"]), files["weights"], optimizer, dict(index["info"]), index_path)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"{index_path} is corrupt: an entry is missing or not as it should be ({error!r})") from None
+        raise CheckpointError(f"{index_path} is corrupt: an entry is missing or wrong ({error!r})") from None
 
 
 def find_checkpoint(path: Any) -> Path:
@@ -224,7 +225,7 @@ def _checked(folder: Path, name: str, bytes: int, sha256: str) -> dict[str, Tens
     data = _read(folder / name)
     if len(data) != bytes:
         raise CheckpointError(
-            f"{folder / name} has {len(data)} bytes, expected {bytes}: it is truncated or not the file of this checkpoint"
+            f"{folder / name} has {len(data)} bytes, expected {bytes}: it is truncated, or of another checkpoint"
         )
     if hashlib.sha256(data).hexdigest() != sha256:
         raise CheckpointError(f"{folder / name} is corrupt: its checksum is not the one in {INDEX}")
@@ -232,24 +233,28 @@ def _checked(folder: Path, name: str, bytes: int, sha256: str) -> dict[str, Tens
 
 
 def _flatten(optimizer: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """An optimizer's state_dict in two: its tensors by name, and what fits into JSON."""
-    tensors: dict[str, Tensor] = {}
-    numbers: dict[str, dict[str, Any]] = {}
-    for parameter, state in optimizer["state"].items():
-        numbers[str(parameter)] = {}
-        for name, value in state.items():
-            if isinstance(value, Tensor):
-                tensors[f"{parameter}.{name}"] = value
-            else:
-                numbers[str(parameter)][name] = value
-    return tensors, {**optimizer, "state": numbers}
+    """An optimizer's state_dict in two: its tensors by name, and the rest, with None where a tensor was."""
+    tensors = {
+        f"{parameter}.{name}": value
+        for parameter, state in optimizer["state"].items()
+        for name, value in state.items()
+        if isinstance(value, Tensor)
+    }
+    rest = {
+        str(parameter): {name: None if isinstance(value, Tensor) else value for name, value in state.items()}
+        for parameter, state in optimizer["state"].items()
+    }
+    return tensors, {**optimizer, "state": rest}
 
 
 def _unflatten(tensors: Mapping[str, Tensor], saved: Mapping[str, Any]) -> dict[str, Any]:
-    state: dict[int, dict[str, Any]] = {int(parameter): dict(values) for parameter, values in saved["state"].items()}
-    for key, tensor in tensors.items():
-        parameter, _, name = key.partition(".")
-        state[int(parameter)][name] = tensor
+    """The optimizer's state_dict again, everything in its old order."""
+    state = {
+        int(parameter): {
+            name: tensors[f"{parameter}.{name}"] if value is None else value for name, value in values.items()
+        }
+        for parameter, values in saved["state"].items()
+    }
     return {**saved, "state": state}
 
 
@@ -274,7 +279,8 @@ def _write(path: Path, data: bytes) -> None:
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise CheckpointError(f"cannot write {path}: {error.strerror or error}; free some space or choose another folder") from None
+        reason = error.strerror or error
+        raise CheckpointError(f"cannot write {path}: {reason}; free some space or choose another folder") from None
 
 
 def _store(folder: Path, stem: str, data: bytes) -> str:

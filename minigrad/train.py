@@ -3,8 +3,8 @@
     trainer = Trainer(model, optimizer, loss, steps=2000, seconds=180)
     trainer.fit(batches)
 
-A run ends after so many steps or so many seconds, whichever comes first. How far it is on that way is one number from 0 to
-1, and the learning rate follows that number: on a slow machine it decays to its end just as it does on a fast one.
+A run ends after so many steps or so many seconds, whichever comes first. How far it is on that way is one number from
+0 to 1, and the learning rate follows that number: on a slow machine it decays to its end just as on a fast one.
 """
 
 from __future__ import annotations
@@ -70,9 +70,10 @@ class Trainer:
         interrupted: whether Ctrl-C was pressed; the step in progress was still finished.
 
     >>> from minigrad import nn, optim, tensor
-    >>> model = nn.Linear(1, 1)
-    >>> trainer = Trainer(model, optim.SGD(model.parameters(), lr=0.1), lambda m, x: (m(x) - 3 * x).square().mean(), steps=100)
-    >>> trainer.fit(tensor([[1.0], [2.0]]) for _ in range(100)); round(model(tensor([[5.0]])).item(), 1)
+    >>> model, x = nn.Linear(1, 1), tensor([[-1.0], [2.0]])
+    >>> optimizer = optim.SGD(model.parameters(), lr=0.1)
+    >>> trainer = Trainer(model, optimizer, lambda model, x: (model(x) - 3 * x).square().mean(), steps=100)
+    >>> trainer.fit(x for _ in range(100)); round(model(tensor([[5.0]])).item(), 2)
     15.0
     """
 
@@ -294,11 +295,11 @@ def plot_losses(history: Sequence[dict[str, float]], baselines: dict[str, float]
     figure = require("matplotlib.figure", "train").Figure(figsize=(8, 4.5), dpi=160, layout="constrained")
     axes = figure.add_subplot()
     labels = []
-    for key, name, style in CURVES:
+    for key, name, color, width in CURVES:
         points = [(entry["step"], entry[key]) for entry in history if key in entry]
         if points:
-            axes.plot(*zip(*points), **style)
-            labels.append((points[-1][1], name, style["color"]))
+            axes.plot(*zip(*points), color=color, lw=width)
+            labels.append((points[-1][1], name, color))
     for name, value in baselines.items():
         axes.axhline(value, color=GREY, lw=1, ls=(0, (4, 3)), zorder=0)
         labels.append((value, name, GREY))
@@ -312,10 +313,7 @@ def plot_losses(history: Sequence[dict[str, float]], baselines: dict[str, float]
 
 
 GREY = "#767676"
-CURVES = [
-    ("train", "training", {"color": "#e08a1e", "lw": 1.2}),
-    ("validation", "validation", {"color": "#1f5fa8", "lw": 2.2}),
-]
+CURVES = [("train", "training", "#e08a1e", 1.2), ("validation", "validation", "#1f5fa8", 2.2)]
 
 
 def _label_at_right(axes: Any, labels: list[tuple[float, str, str]]) -> None:
@@ -326,6 +324,6 @@ def _label_at_right(axes: Any, labels: list[tuple[float, str, str]]) -> None:
     for value, name, color in sorted(labels):
         y = max(value, y + room)
         axes.annotate(
-            f"{name} {value:.2f}", (1, y), xytext=(6, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
-            color=color, va="center", annotation_clip=False,
+            f"{name} {value:.2f}", (1, y), xytext=(6, 0), color=color, va="center", annotation_clip=False,
+            xycoords=("axes fraction", "data"), textcoords="offset points",
         )

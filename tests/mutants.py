@@ -34,7 +34,6 @@ EQUIVALENT: list[tuple[str, str]] = [
     (r"pow\.input: (1\.0 -> 2\.0|other -> g|g -> input)", "the value is multiplied by a zero exponent"),
     (r"embedding\.weight: in _embedding_slope: padding_idx -> ", "no index equals what the padding is compared with then"),
     (r"embedding\.weight: in _embedding_slope: (getattr|input -> )", "an index may be an array or a Tensor"),
-    (r"logsumexp\.input: 0\.0 -> 1\.0", "exp(-inf - 0) and exp(-inf - 1) are both 0"),
     (r"transfer\.input", "runs only where there is a second device"),
 ]
 

@@ -280,8 +280,7 @@ def _finite(xp, peak):
 
 
 def _logsumexp_slope(g, input, out, dim, keepdim):
-    total = spread(where(out == -float("inf"), 0.0, out), input.shape, dim, keepdim)
-    return spread(g, input.shape, dim, keepdim) * exp(input - total)
+    return spread(g, input.shape, dim, keepdim) * exp(input - spread(out, input.shape, dim, keepdim))
 
 
 @floating(input=_logsumexp_slope)

@@ -166,6 +166,7 @@ kink("max", lambda t, x: x.max(), (4, 5))
 kink("max", lambda t, x: x.max(0).values, (4, 5))
 kink("pow", lambda t, x, y: x**y, (6, 7), (6, 7))
 kink("pow", lambda t, y: 0.0**y, (7,))
+case("pow", lambda t, y: 0.5**y * 1.7 ** (y + 1), (7,))
 kink("pow", lambda t, x: x**2 + x**0, (7,))
 kink("remainder", lambda t, x, y: x % (y + 2.5), (4, 5), (5,))
 
