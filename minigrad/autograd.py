@@ -29,6 +29,7 @@ import numpy as np
 from . import backend
 
 if TYPE_CHECKING:
+    from .composite import FusedPlan
     from .op import Plan
     from .tensor import Tensor
 else:
@@ -50,10 +51,11 @@ class _GradMode(ContextDecorator):
     """Sets the grad mode for a block or a function and restores it after, also after an exception."""
 
     mode = True
+    _before: list[bool]
 
     def __new__(cls, function: Callable | None = None) -> Any:
         self = object.__new__(cls)
-        self._before: list[bool] = []
+        self._before = []
         return self if function is None else self(function)  # `@no_grad` as well as `@no_grad()`
 
     def __enter__(self) -> None:
@@ -143,7 +145,7 @@ class Node:
 
     __slots__ = ("__weakref__", "dtype", "hooks", "keeper", "order", "parents", "plan", "saved", "shape", "versions")
 
-    def __init__(self, plan: Plan | None, parents: Sequence, saved: Any, versions: Any, array: Array) -> None:
+    def __init__(self, plan: Plan | FusedPlan | None, parents: Sequence, saved: Any, versions: Any, array: Array) -> None:
         self.plan = plan
         self.parents = parents
         self.saved = saved
@@ -502,12 +504,12 @@ def grad(
             what = "a Tensor that does not require grad" if isinstance(x, Tensor) else type(x).__name__
             raise RuntimeError(f"grad: input {i} is {what}; call requires_grad_() on it before the forward pass")
     roots = _roots("grad", outputs, grad_outputs, create_graph)
-    found = _run(roots, {x.node for x in inputs}, create_graph, retain_graph)
+    found = _run(roots, {x.node for x in inputs if x.node is not None}, create_graph, retain_graph)
     if not create_graph:  # what is returned shares memory with nothing
         found = {node: backend.namespace(g).array(g, order="C") for node, g in found.items()}
     results: list[Tensor | None] = []
     for i, x in enumerate(inputs):
-        g = found.get(x.node)
+        g = found.get(x.node)  # type: ignore[arg-type]
         if g is None and materialize_grads:
             g = backend.namespace(x.array).zeros_like(x.array)
         elif g is None and not allow_unused:

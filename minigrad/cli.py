@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import sys
@@ -97,8 +98,9 @@ def generate(options: argparse.Namespace) -> int:
     recipe = RECIPES.get(str(checkpoint.info.get("recipe")))
     if recipe is None or not hasattr(module := importlib.import_module(recipe), "write"):
         raise CheckpointError(f"{checkpoint.path} holds no model that writes")
+    model, tokenizer = module.load_model(checkpoint, options.device)
     for text in module.write(
-        checkpoint, options.prompt, options.length, options.temperature, options.top_k, options.seed, options.device
+        model, tokenizer, options.prompt, options.length, options.temperature, options.top_k, options.seed
     ):
         print(text, end="", flush=True)
     print()
@@ -107,7 +109,7 @@ def generate(options: argparse.Namespace) -> int:
 
 # ------------------------------------------------------------------------------------------------------------ info
 
-EXTRAS = [  # package, the extra that brings it, what it is for
+OPTIONAL = [  # package, the extra that brings it, what it is for
     ("safetensors", "train", "checkpoints"),
     ("matplotlib", "train", "pictures"),
     ("tqdm", "train", "a progress bar"),
@@ -120,43 +122,44 @@ EXTRAS = [  # package, the extra that brings it, what it is for
 def info(options: argparse.Namespace) -> int:
     """`minigrad info`: what there is, what is missing, and what to do about it."""
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[call-overload, index]
-    installed = {package: version(package) for package, _, _ in EXTRAS}
+    problem = backend.cuda_problem()
     rows = [
-        ("minigrad", f"{minigrad.__version__}, {Path(minigrad.__file__).parent}"),
+        ("minigrad", f"{minigrad.__version__}, in {Path(minigrad.__file__).parent}"),
         ("python", f"{platform.python_version()}, {platform.system()} {platform.machine()}"),
         ("numpy", f"{np.__version__}, BLAS {blas['name']} {blas['version']}"),
         ("cpu", f"{cpu_name()}, {cores()} cores to use"),
-        ("cuda", backend.cuda_problem() or "usable"),
-        *(("fast paths", text) for text in fast_paths(installed["numba"])),
+        ("cuda", problem or "usable"),
+        ("fast on cpu", fast_paths("cpu", None if version("numba") else "numba is missing, see below")),
+        ("fast on cuda", fast_paths("cuda", problem and "cuda is not usable, see above")),
     ]
-    for package, extra, purpose in EXTRAS:
-        found = installed[package] or f"not installed: pip install 'minigrad[{extra}]'"
-        rows.append((package, f"{found} ({purpose})"))
+    for package, extra, purpose in OPTIONAL:
+        rows.append((package, f"{version(package) or missing(extra)} ({purpose})"))
     for name, text in rows:
-        print(f"{name:12}{text}")
+        print(f"{name:14}{text}")
     return 0
 
 
-def fast_paths(numba: str | None) -> list[str]:
-    """For each device, which operations have a fast path; for the others, why not."""
-    lines = []
-    for device in ("cpu", "cuda"):
-        names = sorted(name for name, op in REGISTRY.items() if op.fast.get(device))
-        plain = len(REGISTRY) - len(names)
-        reason = "compute by their formula in " + ("NumPy" if device == "cpu" else "CuPy")
-        if device == "cpu" and numba is None:
-            reason += ", since numba is not installed: pip install 'minigrad[fast]'"
-        lines.append(f"{device}: {', '.join(names) or 'none'}; {plain} operations {reason}")
-    return lines
+def fast_paths(device: str, problem: str | None) -> str:
+    """Which operations have a fast path on a device, and why the others have none."""
+    names = sorted(name for name, op in REGISTRY.items() if op.fast.get(device))
+    reason = problem or "this version has no kernel for them"
+    count = len(REGISTRY) - len(names)
+    return f"{', '.join(names) or 'nothing'}; {count} operations compute by their formula, since {reason}"
+
+
+def missing(extra: str) -> str:
+    """What to say of a package that is not there."""
+    return f"not installed: pip install 'minigrad[{extra}]'"
 
 
 def version(package: str) -> str | None:
     """The version of an installed package, without importing it; None if it is not there."""
-    names = importlib.metadata.packages_distributions().get(package, [package])
-    try:
-        return importlib.metadata.version(names[0])
-    except importlib.metadata.PackageNotFoundError:
+    if importlib.util.find_spec(package) is None:
         return None
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:  # its distribution has another name, as CuPy's have
+        return "installed"
 
 
 def cpu_name() -> str:

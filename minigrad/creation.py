@@ -230,7 +230,7 @@ def randn(
 def _draw(draw: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
     """The generators make float32 and float64."""
     made = dtype if dtype in (dtypes.float32, dtypes.float64) else dtypes.float32
-    return np.asarray(draw(shape, dtype=made)) if shape == () and dtype.kind == "f" else draw(shape, dtype=made).astype(dtype, copy=False)
+    return draw(shape, dtype=made).astype(dtype, copy=False) if shape else draw((1,), dtype=made).astype(dtype)[0]
 
 
 def randint(

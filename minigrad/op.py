@@ -26,6 +26,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from contextlib import ContextDecorator
+from contextvars import ContextVar
 from functools import wraps
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -43,6 +45,8 @@ else:
 Array = Any
 
 REGISTRY: dict[str, Op] = {}  # every operation by name; tests, documentation and `minigrad info` are made from it
+
+fast_paths: ContextVar[bool] = ContextVar("fast_paths", default=True)
 
 _F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
 
@@ -345,6 +349,8 @@ def _on_arrays(op: Op, arrays: list, options: Any) -> Any:
 
 
 def _try_fast(op: Op, xp: Any, arrays: list, options: Any) -> Any:
+    if not fast_paths.get():
+        return NotImplemented
     for function in op.fast.get("cpu" if xp is np else "cuda", ()):
         out = function(*arrays, **options)
         if out is not NotImplemented:
@@ -410,11 +416,25 @@ def explain(op: Op, error: Exception, arrays: list) -> Exception:
     return kind(f"{op.name}: {text} ({', '.join(named)})")
 
 
-def composite(formula: Callable) -> Callable:
-    """Declare an operation that is a plain function of others: it needs no rules of its own.
+class use_fast_paths(ContextDecorator):
+    """Use fused and fast paths, or only the formulas: a context manager and a decorator, for teaching and debugging.
 
-    It may get a fused forward and backward pass for arrays (`.fused`), which ordinary calls use. The formula stays the
-    reference: it is what `create_graph=True` differentiates, what the fused pair is tested against, and what runs where
-    the pair does not apply.
+    Args:
+        enabled: False computes everything by its formula.
+
+    >>> import minigrad as mg
+    >>> with use_fast_paths(False):
+    ...     mg.nn.functional.layer_norm(mg.tensor([1.0, 3.0]), (2,))
+    tensor([-1.0000,  1.0000])
     """
-    return formula
+
+    def __init__(self, enabled: bool = True) -> None:
+        self.enabled = bool(enabled)
+        self._before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._before.append(fast_paths.get())
+        fast_paths.set(self.enabled)
+
+    def __exit__(self, *error: Any) -> None:
+        fast_paths.set(self._before.pop())

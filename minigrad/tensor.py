@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from . import autograd, backend, dtypes, op, printing
+from . import autograd, backend, composite, dtypes, op, printing
 from .autograd import Node, Storage
 from .backend import Array
 from .ops import elementwise as e
@@ -360,33 +360,36 @@ class Tensor:
     def __dlpack_device__(self) -> Any:
         return self.array.__dlpack_device__()
 
-    def to(self, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False, **_: Any) -> Tensor:
+    def to(
+        self, *args: Any, dtype: Any = None, device: Any = None, non_blocking: Any = False, copy: Any = False
+    ) -> Tensor:
         """This tensor with another dtype or on another device; itself if nothing changes (as `torch.Tensor.to`).
 
         Args:
             args: a dtype, a device, both, or another tensor whose dtype and device to take.
             dtype, device: the same by name.
+            non_blocking: do not wait for a copy between devices.
             copy: a new tensor in any case.
 
         >>> Tensor([1.5]).to(int)
         tensor([1])
         """
         for arg in args:
+            named = isinstance(arg, str) and arg.partition(":")[0] in ("cpu", "cuda")
             if isinstance(arg, Tensor):
                 dtype, device = arg.dtype, arg.device
-            elif isinstance(arg, (backend.device, int)) and not isinstance(arg, bool):
-                device = arg
-            elif isinstance(arg, str) and arg.partition(":")[0] in ("cpu", "cuda"):
-                device = arg
             elif isinstance(arg, bool):
-                continue  # non_blocking
+                continue  # non_blocking, as the third positional argument
+            elif named or isinstance(arg, (backend.device, int)):
+                device = arg
             else:
                 dtype = arg
         result = self
         if dtype is not None and (dtype := dtypes.as_dtype(dtype)) != self.array.dtype:
             result = s.cast(result, dtype=dtype)
-        if device is not None and (device := backend.as_device(device)) != result.device:
-            if not (device.type == result.device.type and device.index is None):
+        if device is not None:
+            device, here = backend.as_device(device), result.device
+            if device != here and not (device.type == here.type and device.index is None):
                 result = s.transfer(result, device=device)
         return s.clone(self) if copy and result is self else result
 
@@ -574,12 +577,12 @@ class Tensor:
         return l.matmul(other, self)
 
     @property
-    def T(self) -> Tensor:  # noqa: N802
+    def T(self) -> Tensor:
         """All dimensions in reverse order."""
         return s.permute(self, *range(self.ndim)[::-1])
 
     @property
-    def mT(self) -> Tensor:  # noqa: N802
+    def mT(self) -> Tensor:
         """Each matrix of a stack transposed."""
         return s.transpose(self, -2, -1)
 
@@ -679,8 +682,8 @@ class Handle:
         self.remove()
 
 
-def _unpickle(cls: type, array: np.ndarray, device: str, requires_grad: bool) -> Tensor:
-    tensor = object.__new__(cls)
+def _unpickle(cls: type[Tensor], array: np.ndarray, device: str, requires_grad: bool) -> Tensor:
+    tensor: Tensor = object.__new__(cls)
     tensor.array = backend.to_device(array, backend.as_device(device))
     tensor.node = None
     return tensor.requires_grad_() if requires_grad else tensor
@@ -710,4 +713,4 @@ def _to_array(name: str, data: Any, dtype: Any, device: Any, copy: bool) -> Arra
     return backend.to_device(array, place)
 
 
-autograd.Tensor = op.Tensor = Tensor  # type: ignore[misc]
+autograd.Tensor = op.Tensor = composite.Tensor = Tensor  # type: ignore[misc]

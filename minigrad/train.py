@@ -101,6 +101,7 @@ class Trainer:
         self.history: list[dict[str, float]] = []
         self.interrupted = False
         self.recent: list[float] = []  # training losses since the last entry of the history
+        self.shown = math.nan  # the training loss, smoothed, for the progress line
         self.speed = 0.0  # units per second
         for group in optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])
@@ -153,9 +154,11 @@ class Trainer:
             clip_grad_norm_(self.model.parameters(), self.clip)
         self.optimizer.step()
         self.step += 1
-        self.recent.append(loss.item())
-        if not math.isfinite(self.recent[-1]):
-            raise RuntimeError(f"the loss became {self.recent[-1]} in step {self.step}; try a lower learning rate")
+        value = loss.item()
+        if not math.isfinite(value):
+            raise RuntimeError(f"the loss became {value} in step {self.step}; try a lower learning rate")
+        self.recent.append(value)
+        self.shown = value if math.isnan(self.shown) else 0.95 * self.shown + 0.05 * value
 
     @no_grad()
     def evaluate(self, batches: Iterable[Any]) -> float:
@@ -259,10 +262,9 @@ class _ProgressLine:
 
     def text(self) -> str:
         trainer = self.trainer
-        loss = trainer.recent[-50:] or [trainer.history[-1]["train"]]
         left = trainer.elapsed * (1 / trainer.progress - 1)
         return (
-            f"step {trainer.step:,}/{trainer.steps:,}  loss {sum(loss) / len(loss):.3f}  "
+            f"step {trainer.step:,}/{trainer.steps:,}  loss {trainer.shown:.3f}  "
             f"{trainer.speed:,.0f} {trainer.unit}/s  {clock(left)} left"
         )
 
@@ -298,22 +300,29 @@ def plot_losses(history: Sequence[dict[str, float]], baselines: dict[str, float]
     for key, name, color, width in CURVES:
         points = [(entry["step"], entry[key]) for entry in history if key in entry]
         if points:
-            axes.plot(*zip(*points), color=color, lw=width)
+            axes.plot(*zip(*points), color=color, lw=width, solid_capstyle="round", clip_on=False)
             labels.append((points[-1][1], name, color))
     for name, value in baselines.items():
-        axes.axhline(value, color=GREY, lw=1, ls=(0, (4, 3)), zorder=0)
+        axes.axhline(value, color=GREY, lw=0.8, ls=(0, (5, 4)), zorder=0)
         labels.append((value, name, GREY))
-    axes.set_title(title, loc="left", fontsize=12, pad=12)
-    axes.set_xlabel("step")
-    axes.set_ylabel("loss in nats per character")
-    axes.set_xlim(0, max(entry["step"] for entry in history))
+    axes.set_title(title, loc="left", fontsize=13, pad=14, color=INK)
+    axes.set_xlabel("training step", color=INK)
+    axes.set_ylabel("loss, nats per character", color=INK)
+    axes.set_xlim(0, max(1, *(entry["step"] for entry in history)))
+    axes.locator_params(nbins=6)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.tick_params(color=LINE, labelcolor=INK)
     axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(LINE)
     _label_at_right(axes, labels)
     figure.savefig(path)
 
 
-GREY = "#767676"
-CURVES = [("train", "training", "#e08a1e", 1.2), ("validation", "validation", "#1f5fa8", 2.2)]
+INK, GREY, LINE = "#333333", "#6f6f6f", "#b5b5b5"
+CURVES = [  # key in the history, name, color, width of the line
+    ("train", "training", "#d9822b", 1.1),
+    ("validation", "validation", "#1b5e9b", 2.2),
+]
 
 
 def _label_at_right(axes: Any, labels: list[tuple[float, str, str]]) -> None:
@@ -324,6 +333,6 @@ def _label_at_right(axes: Any, labels: list[tuple[float, str, str]]) -> None:
     for value, name, color in sorted(labels):
         y = max(value, y + room)
         axes.annotate(
-            f"{name} {value:.2f}", (1, y), xytext=(6, 0), color=color, va="center", annotation_clip=False,
+            f"{name} {value:.2f}", (1, y), xytext=(8, 0), color=color, va="center", annotation_clip=False,
             xycoords=("axes fraction", "data"), textcoords="offset points",
         )

@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from .. import backend
-from ..op import composite
+from ..composite import composite
+from ..kernels import cpu as kernels
 from .elementwise import where
 from .linalg import matmul
 from .reduction import safe_softmax
@@ -17,6 +18,9 @@ from .shape import transpose
 def _attention(query, key, value, *, scale, is_causal):
     """The common case, which has fused kernels."""
     return _attend(query, key, value, scale, _causal(query, key) if is_causal else None)
+
+
+_attention.fused("cpu", kernels.attention, kernels.attention_backward)
 
 
 def _attend(query, key, value, scale, allowed, extra=None, dropout=None):
@@ -103,7 +107,7 @@ def scaled_dot_product_attention(
     if dropout_p:
         from .random import dropout as drop
 
-        dropout = lambda weights: drop(weights, dropout_p, True)  # noqa: E731
+        dropout = lambda weights: drop(weights, dropout_p, True)
     return _attend(query, key, value, scale, allowed, extra, dropout)
 
 

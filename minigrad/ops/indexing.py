@@ -94,10 +94,9 @@ def _array_index(item: Any) -> Any:
 
 def _check_advanced(item: Any, shape: tuple[int, ...], dim: int) -> None:
     if item.dtype.kind == "b":
-        if tuple(item.shape) != tuple(shape[dim : dim + item.ndim]):
-            raise IndexError(
-                f"the mask has shape {tuple(item.shape)}, the dimensions it stands for have {tuple(shape[dim : dim + item.ndim])}"
-            )
+        masked = tuple(shape[dim : dim + item.ndim])
+        if tuple(item.shape) != masked:
+            raise IndexError(f"the mask has shape {tuple(item.shape)}, the dimensions it stands for have {masked}")
     elif isinstance(item, np.ndarray) and item.size and not (-shape[dim] <= item.min() and item.max() < shape[dim]):
         worst = item.min() if item.min() < -shape[dim] else item.max()
         raise IndexError(f"index {worst} is out of bounds for dimension {dim} of size {shape[dim]}")
@@ -405,7 +404,7 @@ def _embedding(xp, input, weight, *, padding_idx):
         raise RuntimeError(f"input must hold integer indices, got {input.dtype}; convert with .long()")
     if weight.ndim != 2:
         raise RuntimeError(f"weight must have 2 dimensions (rows, features), got shape {tuple(weight.shape)}")
-    if xp is np and input.size and not (0 <= input.min() and input.max() < len(weight)):
+    if xp is np and input.size and not (input.min() >= 0 and input.max() < len(weight)):
         worst = input.min() if input.min() < 0 else input.max()
         raise IndexError(f"index {worst} is out of range for {len(weight)} rows")
     return weight[input]

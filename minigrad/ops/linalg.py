@@ -6,7 +6,6 @@ import math
 
 from ..op import op
 
-
 # The rules use only what arrays and Tensors share, `@`, reshape, swapaxes and [...], so that on arrays nothing stands
 # between them and the library.
 

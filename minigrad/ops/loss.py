@@ -7,9 +7,10 @@ from typing import Any
 
 from .. import backend
 from .. import op as op_module
-from ..op import composite
-from .elementwise import exp, logsigmoid, where
+from ..composite import composite
+from ..kernels import cpu as kernels
 from .elementwise import abs as abs_
+from .elementwise import exp, logsigmoid, where
 from .indexing import _select
 from .reduction import log_softmax, mean, sum
 
@@ -156,6 +157,9 @@ def cross_entropy(
 def _cross_entropy(input, target, *, ignore_index):
     """The common case, which has fused kernels: rows of logits, class numbers, the mean."""
     return _class_loss("cross_entropy", log_softmax(input, 1), target, None, ignore_index, "mean", 0.0)
+
+
+_cross_entropy.fused("cpu", kernels.cross_entropy, kernels.cross_entropy_backward)
 
 
 def _class_axis(input: Any) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..op import composite
+from ..composite import composite
+from ..kernels import cpu as kernels
 from .elementwise import rsqrt
 from .reduction import mean
 
@@ -17,6 +18,9 @@ def _layer_norm(input, weight=None, bias=None, *, dims, eps):
     if weight is not None:
         out = out * weight
     return out if bias is None else out + bias
+
+
+_layer_norm.fused("cpu", kernels.layer_norm, kernels.layer_norm_backward)
 
 
 def layer_norm(

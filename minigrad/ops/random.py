@@ -50,7 +50,7 @@ def bernoulli(input: Any, *, generator: Any = None) -> Any:
     tensor([0., 1.])
     """
     p = input.array
-    if p.size and not (0 <= p.min() and p.max() <= 1):
+    if p.size and not (p.min() >= 0 and p.max() <= 1):
         raise RuntimeError(f"bernoulli: probabilities must be from 0 to 1, got {p.min()} to {p.max()}")
     drawn = _rng(input.device, generator).random(p.shape) < p
     return op_module.Tensor._wrap(drawn.astype(p.dtype))

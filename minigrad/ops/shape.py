@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import backend, dtypes
-
 from ..op import op
 
 # ---------------------------------------------------------------------------------------------- reading arguments

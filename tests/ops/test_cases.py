@@ -101,8 +101,15 @@ def test_every_rule_is_exercised():
             for argument, (rule, wants) in originals[name].items():
                 op.rules[argument] = (lambda *a, _k=(name, argument), _r=rule: (used.add(_k), _r(*a))[1], wants)
         for case in CASES:
-            y = case.call(mg, *ours(case, case.arrays(), np.float64))
-            y.backward(mg.randn(y.shape, dtype=y.dtype))
+            inputs = ours(case, case.arrays(), np.float64)
+            y = case.call(mg, *inputs)
+            g = mg.randn(y.shape, dtype=y.dtype)
+            y.backward(g, retain_graph=True)
+            leaves = [x for x in inputs if x.requires_grad]
+            first = mg.autograd.grad(y, leaves, g.requires_grad_(), create_graph=True, allow_unused=True)
+            for x in first:
+                if x is not None and x.requires_grad:
+                    x.backward(mg.randn(x.shape, dtype=x.dtype), retain_graph=True)
     finally:
         for name, op in REGISTRY.items():
             op.rules.update(originals[name])

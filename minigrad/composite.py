@@ -1,0 +1,162 @@
+"""Operations that are plain functions of others, and the fused passes that may stand in for them.
+
+    @composite
+    def layer_norm(input, weight, bias, *, eps):
+        centred = input - input.mean(-1, keepdim=True)
+        ...
+
+    layer_norm.fused("cpu", forward, backward)
+
+A composition needs no derivative rules: it is the readable definition, and what it is made of has them. It may get a
+fused pair of functions of arrays for a type of device, which ordinary calls use and record as one node:
+
+    forward(*arrays, **options)                     the result and whatever backward wants kept besides the inputs,
+                                                    or NotImplemented where it does not apply
+    backward(g, needs, kept, *arrays, **options)    a gradient for each argument, None where `needs` is False
+
+The formula stays the reference: it is what the pair is tested against, what runs where the pair does not apply, and what
+`create_graph=True` differentiates, so that nobody has to write the second derivative of a kernel.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import backend
+from .autograd import Node, grad, grad_mode
+from .op import fast_paths, op
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+else:
+    Tensor = None  # set by tensor.py, see autograd.py
+
+COMPOSITIONS: dict[str, Composition] = {}  # all of them by name
+
+
+def composite(formula: Callable) -> Any:
+    """Declare a composition; see the top of this module.
+
+    Args:
+        formula: tensors as positional arguments, options by keyword only.
+    """
+    composition = Composition(formula)
+
+    @wraps(formula)
+    def call(*args: Any, **options: Any) -> Any:
+        result = composition.fuse(args, options) if composition.pairs and fast_paths.get() else NotImplemented
+        return formula(*args, **options) if result is NotImplemented else result
+
+    call.op = composition  # type: ignore[attr-defined]
+    call.fused = composition.pairs_for  # type: ignore[attr-defined]
+    return call
+
+
+class Composition:
+    """A composition of operations and its fused passes; stands in for an `Op` in the graph.
+
+    Attributes:
+        name, formula: the function that was decorated.
+        arguments: names of its tensors.
+        pairs: device type -> (forward, backward).
+    """
+
+    def __init__(self, formula: Callable) -> None:
+        self.name = formula.__name__.strip("_")
+        self.formula = formula
+        parameters = inspect.signature(formula).parameters.values()
+        self.arguments = [p.name for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY]
+        self.pairs: dict[str, tuple[Callable, Callable]] = {}
+        COMPOSITIONS[self.name] = self
+
+    def argument(self, position: int) -> str:
+        """Name of the argument at a position, for messages."""
+        return self.arguments[position]
+
+    def pairs_for(self, device: str, forward: Callable, backward: Callable) -> None:
+        """Use a fused pair on a type of device."""
+        self.pairs[device] = (forward, backward)
+
+    def fuse(self, args: tuple, options: dict[str, Any]) -> Any:
+        """The result by the fused pair, recorded as one node; NotImplemented where there is none."""
+        arrays = [x.array if isinstance(x, Tensor) else x for x in args]
+        on_cpu = all(a is None or isinstance(a, np.ndarray) for a in arrays)
+        pair = self.pairs.get("cpu" if on_cpu else "cuda")
+        if pair is None or not any(isinstance(x, Tensor) for x in args):
+            return NotImplemented
+        warnings = backend.silence()
+        try:
+            done = pair[0](*arrays, **options)
+        finally:
+            backend.restore(warnings)
+        if done is NotImplemented:
+            return NotImplemented
+        result = Tensor._wrap(done[0])
+        parents = [x.node if isinstance(x, Tensor) else None for x in args]
+        if grad_mode.get() and any(parents):
+            joint = Joint(pair[1], [p is not None for p in parents], done[1], arrays, options)
+            versions = [
+                (x.storage, x._version, f"its argument {name!r}")
+                for x, name in zip(args, self.arguments)
+                if isinstance(x, Tensor)
+            ]
+            result.node = Node(FusedPlan(self, parents), parents, [joint], versions, result.array)
+        return result
+
+
+class FusedPlan:
+    """The rules of a fused pair: the rule of an argument takes its gradient from what backward gives for all at once."""
+
+    def __init__(self, op: Composition, parents: list[Node | None]) -> None:
+        self.op = op
+        self.rules = [
+            (i, lambda g, joint, i=i: joint(g, i), [0]) for i, parent in enumerate(parents) if parent is not None
+        ]
+
+    def as_tensors(self, node: Node, saved: list[Joint]) -> list[Any]:
+        """For a backward pass that is itself recorded: the formula, differentiated."""
+        joint = saved[0]
+        inputs: list[Any] = []
+        for array, parent in zip(joint.arrays, node.parents):
+            tensor: Any = None if array is None else Tensor._wrap(array)
+            if parent is not None:
+                tensor.node = parent
+                tensor = alias(tensor)  # a place of its own, since one input may have been computed from another
+            inputs.append(tensor)
+        wanted = [x for x, parent in zip(inputs, node.parents) if parent is not None]
+
+        def replay(g: Tensor) -> list[Any]:
+            found = iter(grad(self.op.formula(*inputs, **joint.options), wanted, g, create_graph=True))
+            return [None if parent is None else next(found) for parent in node.parents]
+
+        return [Joint(lambda g, *_, **__: replay(g), joint.needs, None, joint.arrays, {})]
+
+
+class Joint:
+    """What a fused node keeps, and its backward pass, which runs once for all arguments."""
+
+    __slots__ = ("arrays", "backward", "g", "grads", "kept", "needs", "options")
+
+    def __init__(self, backward: Callable, needs: list[bool], kept: Any, arrays: list, options: dict[str, Any]) -> None:
+        self.backward = backward
+        self.needs = needs
+        self.kept = kept
+        self.arrays = arrays
+        self.options = options
+        self.g = None
+
+    def __call__(self, g: Any, position: int) -> Any:
+        if self.g is not g:
+            self.g, self.grads = g, self.backward(g, self.needs, self.kept, *self.arrays, **self.options)
+        return self.grads[position]
+
+
+@op(input=lambda g: g)
+def alias(xp, input):
+    """The same tensor at a new place in the graph."""
+    return input
