@@ -19,6 +19,13 @@ def _finish(array: Any, requires_grad: bool = False) -> Tensor:
     return tensor.requires_grad_() if requires_grad else tensor
 
 
+def _shape(name: str, size: tuple) -> tuple[int, ...]:
+    shape = sizes(size)
+    if any(n < 0 for n in shape):
+        raise RuntimeError(f"{name}: sizes must not be negative, got {shape}")
+    return shape
+
+
 def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor with a copy of the data. Source: `torch.tensor`.
 
@@ -88,7 +95,7 @@ def full(
     if isinstance(fill_value, Tensor):
         fill_value = fill_value.item()
     xp = backend.xp_for(backend.as_device(device))
-    return _finish(xp.full(sizes((size,)), fill_value, dtypes.as_dtype(dtype)), requires_grad)
+    return _finish(xp.full(_shape("full", (size,)), fill_value, dtypes.as_dtype(dtype)), requires_grad)
 
 
 def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -99,7 +106,7 @@ def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
             [0.]])
     """
     xp = backend.xp_for(backend.as_device(device))
-    return _finish(xp.zeros(sizes(size), _dtype(dtype)), requires_grad)
+    return _finish(xp.zeros(_shape("zeros", size), _dtype(dtype)), requires_grad)
 
 
 def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -109,7 +116,7 @@ def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool 
     tensor([1, 1])
     """
     xp = backend.xp_for(backend.as_device(device))
-    return _finish(xp.ones(sizes(size), _dtype(dtype)), requires_grad)
+    return _finish(xp.ones(_shape("ones", size), _dtype(dtype)), requires_grad)
 
 
 def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -119,7 +126,7 @@ def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
     Size([2, 3])
     """
     xp = backend.xp_for(backend.as_device(device))
-    return _finish(xp.empty(sizes(size), _dtype(dtype)), requires_grad)
+    return _finish(xp.empty(_shape("empty", size), _dtype(dtype)), requires_grad)
 
 
 def _dtype(dtype: Any) -> np.dtype:
@@ -213,7 +220,7 @@ def rand(
     >>> 0 <= rand(()).item() < 1
     True
     """
-    return _finish(_draw(_rng(generator, device).random, sizes(size), _dtype(dtype)), requires_grad)
+    return _finish(_draw(_rng(generator, device).random, _shape("rand", size), _dtype(dtype)), requires_grad)
 
 
 def randn(
@@ -224,7 +231,7 @@ def randn(
     >>> randn(2, 3).shape
     Size([2, 3])
     """
-    return _finish(_draw(_rng(generator, device).standard_normal, sizes(size), _dtype(dtype)), requires_grad)
+    return _finish(_draw(_rng(generator, device).standard_normal, _shape("randn", size), _dtype(dtype)), requires_grad)
 
 
 def _draw(draw: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
@@ -246,7 +253,7 @@ def randint(
         low, high, size = 0, low, high
     if low >= high:
         raise RuntimeError(f"randint: low {low} must be below high {high}")
-    array = _rng(generator, device).integers(low, high, sizes((size,)))
+    array = _rng(generator, device).integers(low, high, _shape("randint", (size,)))
     return _finish(array.astype(dtypes.int64 if dtype is None else dtypes.as_dtype(dtype)), requires_grad)
 
 

@@ -51,6 +51,9 @@ fast_paths: ContextVar[bool] = ContextVar("fast_paths", default=True)
 _F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
 
 
+_NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}
+
+
 class Op:
     """An operation: its forward function, its derivative rules, and its fast paths.
 
@@ -107,7 +110,8 @@ class Op:
         return plan
 
     def bind(self, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
-        """Sort what was passed into arguments and options, as Python would."""
+        """Sort what was passed into arguments and options, as Python would; NumPy's axis and keepdims are understood."""
+        kwargs = {_NUMPY_NAMES.get(name, name): value for name, value in kwargs.items()}
         arity = len(args) if self.variadic else len(self.arguments)
         if len(args) > arity + len(self.options):
             most = arity + len(self.options)
@@ -125,6 +129,8 @@ class Op:
             else:
                 raise TypeError(f"{self.name}() is missing the argument {name!r}")
         for name, value in kwargs.items():
+            if name == "out" and value is None:
+                continue  # numpy.sum(tensor) passes it
             if name in positional and not self.variadic:
                 raise TypeError(f"{self.name}() got the argument {name!r} twice")
             if name in self.options:
@@ -408,7 +414,7 @@ def explain(op: Op, error: Exception, arrays: list) -> Exception:
             "equal or 1"
         )
     dtypes_got = ", ".join(f"{op.argument(i)} {a.dtype}" for i, a in enumerate(arrays) if hasattr(a, "dtype"))
-    if isinstance(error, TypeError) and "ufunc" in text:
+    if isinstance(error, TypeError) and ("ufunc" in text or text.startswith("numpy")):
         return RuntimeError(f"{op.name}: not defined for these dtypes ({dtypes_got})")
     if isinstance(error, MemoryError):
         return MemoryError(f"{op.name}: not enough memory for the result ({', '.join(named)})")
