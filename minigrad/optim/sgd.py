@@ -1,0 +1,83 @@
+"""Stochastic gradient descent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ..tensor import Tensor
+from .optimizer import Optimizer, blocks
+
+
+class SGD(Optimizer):
+    """Step against the gradient, with momentum if asked for.
+
+        v = momentum * v + (1 - dampening) * grad        (v = grad the first time)
+        p = p - lr * v                                   nesterov: p - lr * (grad + momentum * v)
+
+    Args:
+        params: parameters or groups.
+        lr: length of a step, relative to the gradient.
+        momentum: how much of the last step is kept.
+        dampening: how much of the gradient is held back from v.
+        weight_decay: factor of the parameter that is added to its gradient.
+        nesterov: look ahead by one step of momentum.
+        maximize: climb instead.
+        foreach, fused: PyTorch's choice of implementation, no effect here.
+
+    Raises:
+        ValueError: an option is negative, or nesterov without momentum or with dampening.
+
+    Source: Sutskever et al., On the importance of initialization and momentum, 2013; `torch.optim.SGD`.
+
+    >>> import minigrad as mg
+    >>> w = mg.tensor([1.0, 2.0], requires_grad=True)
+    >>> optimizer = mg.optim.SGD([w], lr=0.1)
+    >>> (w * w).sum().backward(); optimizer.step(); w.detach()
+    tensor([0.8000, 1.6000])
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float = 0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        fused: bool | None = None,
+    ) -> None:
+        options = dict(lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov)
+        super().__init__(params, {**options, "maximize": maximize})
+
+    def check(self, group: dict[str, Any]) -> None:
+        self._need(group, "lr", "momentum", "weight_decay")
+        if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
+            raise ValueError("SGD: nesterov needs momentum above 0 and dampening 0")
+
+    def update(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        lr, momentum, decay = float(group["lr"]), group["momentum"], group["weight_decay"]
+        if group["maximize"]:
+            lr, decay = -lr, -decay  # the same as turning the gradient around
+        for p in params:
+            g = p.grad.array  # type: ignore[union-attr]
+            if decay:
+                g = g + decay * p.array
+            if momentum:
+                g = self._with_momentum(p, g, group)
+            for x, step in blocks(p.array, g):
+                x -= lr * step
+
+    def _with_momentum(self, p: Tensor, g: Any, group: dict[str, Any]) -> Any:
+        momentum, state = group["momentum"], self.state[p]
+        if state.get("momentum_buffer") is None:
+            state["momentum_buffer"] = Tensor(g)
+            v = state["momentum_buffer"].array
+        else:
+            v = state["momentum_buffer"].array
+            v *= momentum
+            v += g if group["dampening"] == 0 else (1 - group["dampening"]) * g
+        return g + momentum * v if group["nesterov"] else v
