@@ -127,6 +127,7 @@ from .ops.reduction import (
     any,
     argmax,
     argmin,
+    argsort,
     cumsum,
     log_softmax,
     logsumexp,
@@ -134,8 +135,10 @@ from .ops.reduction import (
     mean,
     min,
     softmax,
+    sort,
     std,
     sum,
+    topk,
     var,
     var_mean,
 )

@@ -18,6 +18,7 @@ import numpy as np
 import minigrad
 
 from . import backend
+from .composite import COMPOSITIONS
 from .io import CheckpointError, load_checkpoint
 from .op import REGISTRY
 from .recipes import RECIPES, number
@@ -129,7 +130,7 @@ def info(options: argparse.Namespace) -> int:
         ("numpy", f"{np.__version__}, BLAS {blas['name']} {blas['version']}"),
         ("cpu", f"{cpu_name()}, {cores()} cores to use"),
         ("cuda", problem or "usable"),
-        ("fast on cpu", fast_paths("cpu", None if version("numba") else "numba is missing, see below")),
+        ("fast on cpu", fast_paths("cpu")),
         ("fast on cuda", fast_paths("cuda", problem and "cuda is not usable, see above")),
     ]
     for package, extra, purpose in OPTIONAL:
@@ -139,12 +140,13 @@ def info(options: argparse.Namespace) -> int:
     return 0
 
 
-def fast_paths(device: str, problem: str | None) -> str:
+def fast_paths(device: str, problem: str | None = None) -> str:
     """Which operations have a fast path on a device, and why the others have none."""
-    names = sorted(name for name, op in REGISTRY.items() if op.fast.get(device))
+    names = {name for name, op in REGISTRY.items() if op.fast.get(device)}
+    names |= {name for name, composition in COMPOSITIONS.items() if device in composition.pairs}
+    others = len(REGISTRY.keys() | COMPOSITIONS.keys()) - len(names)
     reason = problem or "this version has no kernel for them"
-    count = len(REGISTRY) - len(names)
-    return f"{', '.join(names) or 'nothing'}; {count} operations compute by their formula, since {reason}"
+    return f"{', '.join(sorted(names)) or 'nothing'}; {others} operations compute by their formula, since {reason}"
 
 
 def missing(extra: str) -> str:

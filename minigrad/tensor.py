@@ -81,7 +81,7 @@ class Tensor:
     def _wrap(array: Array) -> Tensor:
         """A Tensor over an array, as it is: no copy, no graph."""
         tensor = object.__new__(Tensor)
-        tensor.array = array if hasattr(array, "flags") and not isinstance(array, np.generic) else np.asarray(array)
+        tensor.array = np.asarray(array) if isinstance(array, np.generic) else array
         tensor.node = None
         return tensor
 
@@ -529,6 +529,7 @@ class Tensor:
     sum, mean, var, std = r.sum, r.mean, r.var, r.std
     amax, amin, max, min, argmax, argmin = r.amax, r.amin, r.max, r.min, r.argmax, r.argmin
     all, any, cumsum = r.all, r.any, r.cumsum
+    argsort, sort, topk = r.argsort, r.sort, r.topk
     logsumexp, softmax, log_softmax = r.logsumexp, r.softmax, r.log_softmax
 
     reshape, view, view_as, reshape_as = s.reshape, s.view, s.view_as, s.reshape_as

@@ -181,7 +181,7 @@ class Softmin(_AlongDim):
 
 def activation_named(name: str | Callable[[Any], Any]) -> Callable[[Any], Any]:
     """The function that a Transformer's `activation` argument means: "relu", "gelu", or a function as it is."""
-    known = {"relu": F.relu, "gelu": F.gelu}
+    known: dict[str, Callable[[Any], Any]] = {"relu": F.relu, "gelu": F.gelu}
     if callable(name):
         return name
     if name not in known:

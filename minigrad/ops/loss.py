@@ -9,20 +9,56 @@ from .. import backend
 from .. import op as op_module
 from ..composite import composite
 from ..kernels import cpu as kernels
+from ..op import op
 from .elementwise import abs as abs_
-from .elementwise import exp, logsigmoid, where
+from .elementwise import exp, logsigmoid, sigmoid, where
 from .indexing import _select
 from .reduction import log_softmax, mean, sum
 
 
 def _reduce(name: str, loss: Any, reduction: str) -> Any:
-    if reduction == "mean":
-        return mean(loss)
-    if reduction == "sum":
-        return sum(loss)
+    _check_reduction(name, reduction)
+    return mean(loss) if reduction == "mean" else sum(loss) if reduction == "sum" else loss
+
+
+def _check_reduction(name: str, reduction: str) -> None:
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"{name}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+
+
+# The two losses that small networks use most are primitives: on a few numbers one operation takes a tenth of the time
+# of the eight that their formulas have. `_each` is the gradient that each element's loss gets from the reduced loss.
+
+
+def _reduced(loss, reduction):
     if reduction == "none":
         return loss
-    raise ValueError(f"{name}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+    total = loss.sum()
+    return total / loss.size if reduction == "mean" else total
+
+
+def _each(g, shape, reduction):
+    return g / max(1, math.prod(shape)) if reduction == "mean" else g
+
+
+@op(
+    dtypes="promote",
+    input=lambda g, input, target, input_shape, reduction: _each(g, input_shape, reduction) * (2 * (input - target)),
+    target=lambda g, input, target, input_shape, reduction: _each(g, input_shape, reduction) * (2 * (target - input)),
+)
+def _squared_error(xp, input, target, *, reduction):
+    difference = input - target
+    return _reduced(difference * difference, reduction)
+
+
+@op(
+    dtypes="promote",
+    input=lambda g, input, target, input_shape, reduction: _each(g, input_shape, reduction) * (sigmoid(input) - target),
+    target=lambda g, input, input_shape, reduction: _each(g, input_shape, reduction) * -input,
+)
+def _logistic_loss(xp, input, target, *, reduction):
+    loss = xp.maximum(input, 0) - input * target + xp.log1p(xp.exp(-xp.abs(input)))
+    return _reduced(loss, reduction)
 
 
 def _same_shape(name: str, input: Any, target: Any) -> None:
@@ -50,8 +86,8 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
     tensor(2.5000)
     """
     _same_shape("mse_loss", input, target)
-    difference = input - target
-    return _reduce("mse_loss", difference * difference, reduction)
+    _check_reduction("mse_loss", reduction)
+    return _squared_error(input, target, reduction=reduction)
 
 
 def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
@@ -88,6 +124,9 @@ def binary_cross_entropy_with_logits(
     """
     name = "binary_cross_entropy_with_logits"
     _same_shape(name, input, target)
+    _check_reduction(name, reduction)
+    if weight is None and pos_weight is None:
+        return _logistic_loss(input, target, reduction=reduction)
     positive = target if pos_weight is None else target * pos_weight
     loss = -(positive * logsigmoid(input) + (1 - target) * logsigmoid(-input))
     return _reduce(name, loss if weight is None else loss * weight, reduction)

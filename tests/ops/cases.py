@@ -199,6 +199,10 @@ case("max", lambda t, x: x.max(1).values, (3, 4))
 case("max", lambda t, x: x.max(0, keepdim=True)[0], (3, 4))
 case("min", lambda t, x: t.min(x, -1)[0], (2, 3, 4))
 case("max", lambda t, x, y: t.max(x, y), (3, 4), (4,))
+for descending in (False, True):
+    case("sort", lambda t, x, d=descending: x.sort(1, descending=d).values, (3, 5))
+    kink("sort", lambda t, x, d=descending: t.sort(x, dim=0, descending=d, stable=True)[0], (7, 2))
+    case("topk", lambda t, x, d=descending: t.topk(x, 2, dim=0, largest=d)[0], (5, 3))
 case("cumsum", lambda t, x: x.cumsum(0), (3, 4))
 case("cumsum", lambda t, x: t.cumsum(x, dim=-1), (2, 3, 2))
 for dim in (0, 1, -1):
@@ -326,6 +330,10 @@ for reduction in ("mean", "sum", "none"):
         "binary_cross_entropy_with_logits",
         lambda t, x, y, w, p, r=r: t.nn.functional.binary_cross_entropy_with_logits(x, y, w, reduction=r, pos_weight=p),
         (3, 4), U(3, 4), Input((3, 4), "positive", grad=False), Input((4,), "positive", grad=False),
+    )  # fmt: skip
+    case(
+        "binary_cross_entropy_with_logits",
+        lambda t, x, y, r=r: t.nn.functional.binary_cross_entropy_with_logits(x, y, reduction=r), (3, 4), U(3, 4),
     )  # fmt: skip
     for smoothing in (0.0, 0.2):
         for shape, target in (((6, 5), (6,)), ((5,), ()), ((2, 5, 3), (2, 3))):

@@ -78,6 +78,7 @@ WRONG = [
     (lambda: mg.arange(0, 1, -1), RuntimeError, r"^arange: cannot get from 0 to 1 in steps of -1"),
     (lambda: mg.from_numpy([1]), TypeError, r"^from_numpy: expected a numpy.ndarray, got list"),
     (lambda: mg.zeros(2, device="tpu"), RuntimeError, r"^device: expected 'cpu', 'cuda' or 'cuda:<number>', got 'tpu'"),
+    (lambda: x.topk(4), RuntimeError, r"^topk: k must be from 0 to 3, the size of dimension 1, got 4"),
     (lambda: x.item(), RuntimeError, r"^item: a tensor with 6 elements is not one number"),
     (lambda: bool(x), RuntimeError, r"ambiguous; use .any\(\) or .all\(\)"),
     (lambda: mg.randn(2, requires_grad=True).numpy(), RuntimeError, r"requires grad; use tensor.detach\(\).numpy\(\)"),
