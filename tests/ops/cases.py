@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -373,3 +375,7 @@ case("attention", lambda t, q, k, v: _attention(t, q, k, v, is_causal=True), (4,
 case("attention", lambda t, q, k, v, m: _attention(t, q, k, v, m), *QKV, B(4, 6))
 case("attention", lambda t, q, k, v, m: _attention(t, q, k, v, attn_mask=m), *QKV, (2, 1, 4, 6))
 case("attention", lambda t, q, k, v: _attention(t, q, k, v, enable_gqa=True), (2, 4, 3, 5), (2, 2, 6, 5), (2, 2, 6, 2))
+
+# The other sheets of cases, cases_*.py beside this file, add theirs.
+for sheet in sorted(Path(__file__).parent.glob("cases_*.py")):
+    import_module(f"{__package__}.{sheet.stem}")
