@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import math
 from collections.abc import Sequence
+from operator import index
 from typing import Any
 
 from .. import backend, dtypes
@@ -43,10 +44,11 @@ def sizes(args: tuple) -> tuple[int, ...]:
     """Sizes given one by one or as a sequence: `reshape(2, 3)` and `reshape((2, 3))`."""
     if len(args) == 1 and isinstance(args[0], (tuple, list)):
         args = tuple(args[0])
-    for n in args:
-        if isinstance(n, bool) or not hasattr(n, "__index__"):
-            raise TypeError(f"sizes must be ints, got {type(n).__name__}")
-    return tuple([n.__index__() for n in args])
+    try:
+        return tuple(map(index, args))
+    except TypeError:
+        wrong = next(type(n).__name__ for n in args if not hasattr(n, "__index__"))
+        raise TypeError(f"sizes must be ints, got {wrong}") from None
 
 
 def _inferred(shape: Sequence[int], new: tuple[int, ...]) -> tuple[int, ...]:
