@@ -170,8 +170,9 @@ class Node:
                 f"backward: {self.name} was already differentiated and what it kept is freed; pass retain_graph=True "
                 "to the first backward if you need a second one"
             )
-        for storage, version, what in self.versions:
+        for storage, version, name in self.versions:
             if storage.version != version:
+                what = "its result" if name == "out" else f"its argument {name!r}"
                 raise RuntimeError(
                     f"backward: {self.name} needs {what} as it was in the forward pass, but it was overwritten in "
                     f"place since ({storage.version - version} times); use the out-of-place form, or clone() it first"
@@ -193,6 +194,8 @@ def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
     """Sum a gradient over the axes that broadcasting had added or stretched: its adjoint."""
     lead = g.ndim - len(shape)
     axes = tuple(range(lead)) + tuple(i + lead for i, n in enumerate(shape) if n == 1 and g.shape[i + lead] != 1)
+    if axes and len(axes) == lead:
+        return g.sum(axes) if isinstance(g, Tensor) else backend.namespace(g).add.reduce(g, axes)
     if axes:
         g = g.sum(axes, keepdim=True) if isinstance(g, Tensor) else g.sum(axis=axes, keepdims=True)
     return g.reshape(shape)
@@ -233,16 +236,14 @@ class _Sums:
         before = self.grads.get(node)
         if before is None:
             heapq.heappush(self.queue, (node.order, node))
-        if type(g) is At:
-            if before is None:
-                xp = backend.namespace(g.value)
-                before = xp.zeros(g.shape, node.dtype)
-            elif node not in self.ours:
-                before = before.copy()
+            if type(g) is not At:
+                self.grads[node] = g
+                return
+            before = backend.namespace(g.value).zeros(g.shape, node.dtype)
             g.add_to(before)
-        elif before is None:
-            self.grads[node] = g
-            return
+        elif type(g) is At:
+            before = before if node in self.ours else before.copy()
+            g.add_to(before)
         elif node in self.ours:
             before += g
         else:
@@ -324,7 +325,10 @@ def _differentiate(
             if needed is not None and parent not in needed:
                 continue
             try:
-                gx = rule(g, *[saved[i] for i in wants])
+                if len(wants) == 1:
+                    gx = rule(g, saved[wants[0]])
+                else:
+                    gx = rule(g, *[saved[i] for i in wants]) if wants else rule(g)
             except Exception as error:
                 error.add_note(f"(in the gradient of {node.name} for its argument {node.plan.op.argument(position)!r})")
                 raise
@@ -394,7 +398,12 @@ def _call_hook(hook: Callable, g: Any, node: Node) -> Any:
 
 
 def _roots(name: str, outputs: Any, seeds: Any, create_graph: bool) -> list[tuple[Node, Any]]:
-    outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    if isinstance(outputs, Tensor):
+        if seeds is None and outputs.node is not None and outputs.array.size == 1 and not create_graph:
+            array = outputs.array  # the usual case, a loss
+            return [(outputs.node, backend.namespace(array).ones(array.shape, array.dtype))]
+        outputs = [outputs]
+    outputs = list(outputs)
     seeds = [seeds] if isinstance(seeds, Tensor) or seeds is None else list(seeds)
     if len(seeds) == 1 and seeds[0] is None:
         seeds *= len(outputs)
@@ -415,10 +424,12 @@ def _roots(name: str, outputs: Any, seeds: Any, create_graph: bool) -> list[tupl
                     f"{name}: the gradient of a tensor of shape {tuple(y.shape)} needs a starting value; grad can be "
                     "implicitly created only for scalar outputs: reduce it (.sum(), .mean()) or pass `gradient`"
                 )
-            seed = Tensor._wrap(backend.namespace(y.array).ones_like(y.array))
-        elif not isinstance(seed, Tensor):
+            g = backend.namespace(y.array).ones(y.array.shape, y.array.dtype)
+            roots.append((y.node, Tensor._wrap(g) if create_graph else g))
+            continue
+        if not isinstance(seed, Tensor):
             raise TypeError(f"{name}: expected the gradient as a Tensor, got {type(seed).__name__}")
-        elif seed.shape != y.shape:
+        if seed.shape != y.shape:
             raise RuntimeError(
                 f"{name}: expected a gradient of the output's shape {tuple(y.shape)}, got {tuple(seed.shape)}"
             )

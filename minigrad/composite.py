@@ -101,7 +101,7 @@ class Composition:
         if grad_mode.get() and any(parents):
             joint = Joint(pair[1], [p is not None for p in parents], done[1], arrays, options)
             versions = [
-                (x.storage, x._version, f"its argument {name!r}")
+                (x.storage, x._version, name)
                 for x, name in zip(args, self.arguments)
                 if isinstance(x, Tensor)
             ]

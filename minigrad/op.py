@@ -158,7 +158,7 @@ class Plan:
 
     Attributes:
         keep: (kind, key) of each saved value.
-        rules: (position of the argument, its rule, where in the saved values the rule finds what it wants).
+        rules: (position of the argument, its rule, which of the saved values it wants).
     """
 
     __slots__ = ("keep", "op", "rules")
@@ -203,11 +203,11 @@ class Plan:
                 saved.append(arrays[key])
                 if isinstance(args[key], Tensor):
                     storage = args[key].storage
-                    versions.append((storage, storage.version, f"its argument {self.op.arguments[key]!r}"))
+                    versions.append((storage, storage.version, self.op.arguments[key]))
             elif kind == "out":
                 saved.append(out.array)
                 storage = out.storage
-                versions.append((storage, storage.version, "its result"))
+                versions.append((storage, storage.version, "out"))
             elif kind == "option":
                 saved.append(options[key])
             elif kind == "shape":
@@ -216,7 +216,7 @@ class Plan:
                 saved.append(out.array.shape)
             elif kind == "inputs":
                 saved.append(tuple(arrays))
-                versions += [(a.storage, a.storage.version, "one of its arguments") for a in args if isinstance(a, Tensor)]
+                versions += [(a.storage, a.storage.version, self.op.arguments[0]) for a in args if isinstance(a, Tensor)]
             elif kind == "shapes":
                 saved.append([a.shape for a in arrays])
             else:
@@ -269,11 +269,14 @@ def _public(op: Op) -> Callable:
         defaults = MappingProxyType({name: op.defaults[name] for name in op.options})
     promotes, is_view, fast_paths, new = op.dtypes is not None, op.view, op.fast, object.__new__
     option_names, full = set(op.options), arity + len(op.options)
+    alone = arity == 1 and not op.options and not op.variadic
     silence, restore, recording, ndarray = backend.silence, backend.restore, grad_mode.get, np.ndarray
 
     @wraps(forward)
     def call(*args: Any, **kwargs: Any) -> Any:
         options: Any = defaults
+        if alone and len(args) == 1 and type(args[0]) is ndarray and not kwargs:  # in a rule, on the CPU
+            return forward(np, args[0])
         if kwargs or defaults is None or len(args) != arity:
             if kwargs.keys() == option_names and (len(args) == arity or op.variadic):
                 options = kwargs

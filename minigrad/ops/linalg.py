@@ -17,7 +17,7 @@ def _rows(x):
 
 def _by_matrix(x, matrix):
     """A stack of matrices times one matrix, as one tall product: libraries would take one product for each."""
-    return (_rows(x) @ matrix).reshape((*x.shape[:-1], matrix.shape[-1])) if x.ndim > 2 else x @ matrix
+    return x @ matrix if x.ndim <= 2 else (_rows(x) @ matrix).reshape((*x.shape[:-1], matrix.shape[-1]))
 
 
 def _left_slope(g, other, input_shape):
@@ -43,7 +43,7 @@ def _right_slope(g, input, other_shape):
 
 
 def _same_dtype(input, other):
-    if input.dtype != other.dtype:
+    if input.dtype is not other.dtype and input.dtype != other.dtype:
         raise RuntimeError(f"both must have the same dtype, got {input.dtype} and {other.dtype}; convert one with .to()")
 
 

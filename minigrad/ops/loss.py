@@ -57,8 +57,7 @@ def _squared_error(xp, input, target, *, reduction):
     target=lambda g, input, input_shape, reduction: _each(g, input_shape, reduction) * -input,
 )
 def _logistic_loss(xp, input, target, *, reduction):
-    loss = xp.maximum(input, 0) - input * target + xp.log1p(xp.exp(-xp.abs(input)))
-    return _reduced(loss, reduction)
+    return _reduced(xp.logaddexp(input, 0) - input * target, reduction)  # log(1 + e^x) - x y, without overflow
 
 
 def _same_shape(name: str, input: Any, target: Any) -> None:
