@@ -207,7 +207,7 @@ class ModuleDict(Module):
         self.add_module(key, module)
 
     def __delitem__(self, key: str) -> None:
-        del self._modules[key]
+        delattr(self, key)
 
     def __len__(self) -> int:
         return len(self._modules)
@@ -235,11 +235,14 @@ class ModuleDict(Module):
 
     def clear(self) -> None:
         """Take all out."""
-        self._modules.clear()
+        for key in list(self._modules):
+            del self[key]
 
     def pop(self, key: str) -> Module:
         """Take one out and return it."""
-        return self._modules.pop(key)
+        module = self[key]
+        del self[key]
+        return module
 
     def update(self, modules: Any) -> None:
         """Add those of a dict, or of (name, module) pairs."""
@@ -306,7 +309,7 @@ class ParameterDict(Module):
         self.register_parameter(key, _parameter(value))
 
     def __delitem__(self, key: str) -> None:
-        del self._parameters[key]
+        delattr(self, key)
 
     def __len__(self) -> int:
         return len(self._parameters)

@@ -100,10 +100,16 @@ class Module:
                 f"{type(self).__name__}: cannot assign {name!r}: call super().__init__() first, before parameters and "
                 "modules are assigned"
             )
-        for other in ("__dict__", *_REGISTERS):
+        for other in _REGISTERS:
             if other != kind:
-                (registers if other == "__dict__" else registers[other]).pop(name, None)
-        registers[kind][name] = value
+                registers[other].pop(name, None)
+        self._put(kind, name, value)
+
+    def _put(self, kind: str, name: str, value: Any) -> None:
+        """Into its register, and as an ordinary attribute too: Python finds that ten times as fast as `__getattr__`."""
+        self.__dict__[kind][name] = value
+        if name.isidentifier():
+            self.__dict__[name] = value
 
     def __getattr__(self, name: str) -> Any:  # only called for what is not an ordinary attribute
         registers = self.__dict__
@@ -120,6 +126,7 @@ class Module:
         for kind in _REGISTERS:
             if name in self.__dict__.get(kind, ()):
                 del self.__dict__[kind][name]
+                self.__dict__.pop(name, None)
                 return
         object.__delattr__(self, name)
 
@@ -142,7 +149,7 @@ class Module:
                 f"{type(self).__name__}: cannot assign {type(value).__name__} as {what} {name!r}, expected a "
                 f"{wanted.__name__} or None"
             )
-        self.__dict__[kind][name] = value
+        self._put(kind, name, value)
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Add a parameter, or None in the place of one."""
@@ -363,7 +370,7 @@ class Module:
                 parameter.grad = None if grad is None else convert(grad.detach())
         for name, buffer in self._buffers.items():
             if buffer is not None:
-                self._buffers[name] = convert(buffer)
+                self._put("_buffers", name, convert(buffer))
         return self
 
     def to(self, *args: Any, **kwargs: Any) -> Module:

@@ -43,7 +43,7 @@ def _right_slope(g, input, other_shape):
 
 
 def _same_dtype(input, other):
-    if input.dtype is not other.dtype and input.dtype != other.dtype:
+    if input.dtype != other.dtype:
         raise RuntimeError(f"both must have the same dtype, got {input.dtype} and {other.dtype}; convert one with .to()")
 
 
@@ -112,12 +112,14 @@ def linear(xp, input, weight, bias=None):
             f"expected an input with {weight.shape[1]} features in its last dimension for a weight of shape "
             f"{tuple(weight.shape)}, got input of shape {tuple(input.shape)}"
         )
-    _same_dtype(input, weight)
+    if input.dtype is not weight.dtype:
+        _same_dtype(input, weight)
     out = _by_matrix(input, weight.T)
     if bias is not None:
-        if bias.shape != (weight.shape[0],):
+        if bias.shape != weight.shape[:1]:
             raise RuntimeError(f"bias must have shape ({weight.shape[0]},), got {tuple(bias.shape)}")
-        _same_dtype(bias, weight)
+        if bias.dtype is not weight.dtype:
+            _same_dtype(bias, weight)
         out += bias
     return out
 

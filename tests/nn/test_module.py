@@ -150,7 +150,7 @@ def test_what_replaces_what(model):
     assert inner.scale is None and "scale" in inner._parameters and "first.scale" not in model.state_dict()
     inner.scale = mg.nn.Parameter(mg.ones(2))
     inner.plain = mg.nn.Parameter(mg.ones(1))
-    assert "plain" not in inner.__dict__ and "first.plain" in model.state_dict()
+    assert inner.plain is inner._parameters["plain"] and "first.plain" in model.state_dict()
     inner.count = mg.tensor(3)
     assert model.state_dict()["first.count"] == 3
     inner.scratch = mg.tensor([5.0])
@@ -436,3 +436,28 @@ def test_keyword_arguments_reach_forward():
     assert add(1, by=2) == 3
     add.register_forward_hook(lambda module, args, out: out * 10)
     assert add(1, by=2) == 30
+
+
+def test_attributes_and_registers_agree_whatever_happens():
+    """Parts are ordinary attributes too, for speed: no way of changing one may leave the other behind."""
+    nn = mg.nn
+    layer = nn.Linear(3, 2)
+    layer.extra = nn.Linear(1, 1)
+    layer.register_buffer("count", mg.zeros(2))
+    new = nn.Parameter(mg.ones(2, 3))
+    layer.weight = new
+    assert layer.weight is new is layer._parameters["weight"]
+    layer.bias = None
+    assert layer.bias is None and layer._parameters["bias"] is None
+    layer.count = mg.ones(3)
+    assert layer.count is layer._buffers["count"]
+    layer.double()
+    assert layer.count is layer._buffers["count"] and layer.count.dtype == mg.float64
+    twin = copy.deepcopy(layer)
+    assert twin.weight is twin._parameters["weight"] is not layer.weight
+    del layer.weight
+    assert not hasattr(layer, "weight") and "weight" not in layer._parameters
+    many = nn.ModuleDict({"a": nn.Linear(1, 1), "b": nn.Linear(1, 1)})
+    many.pop("a")
+    many.clear()
+    assert not hasattr(many, "a") and not hasattr(many, "b") and not len(many)
