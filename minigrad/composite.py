@@ -114,7 +114,7 @@ class FusedPlan:
 
     def __init__(self, op: Composition, parents: list[Node | None]) -> None:
         self.op = op
-        self.rules = [
+        self.rules: list[tuple[int, Callable[..., Any], list[int]]] = [
             (i, lambda g, joint, i=i: joint(g, i), [0]) for i, parent in enumerate(parents) if parent is not None
         ]
 

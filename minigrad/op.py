@@ -166,7 +166,7 @@ class Plan:
     def __init__(self, op: Op, needs: list[int]) -> None:
         self.op = op
         self.keep: list[tuple[str, Any]] = []
-        self.rules: list[tuple[int, Callable, list[int]]] = []
+        self.rules: list[tuple[int, Callable[..., Any], list[int]]] = []
         for position in needs:
             name = op.arguments[0 if op.variadic else position]
             if name in op.rules:
