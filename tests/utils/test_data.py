@@ -109,7 +109,7 @@ def test_loader_as_torch(options):
         ({"dataset": 5}, TypeError, "dataset must have __getitem__.*int"),
         ({"dataset": type("D", (data.Dataset,), {})()}, TypeError, "dataset must have a length, got D"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_loader_errors(options, error, words):
     with pytest.raises(error, match=f"DataLoader: .*{words}"):
