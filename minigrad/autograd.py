@@ -242,7 +242,7 @@ class _Sums:
             before = backend.namespace(g.value).zeros(g.shape, node.dtype)
             g.add_to(before)
         elif type(g) is At:
-            before = before if node in self.ours else before.copy()
+            before = before if node in self.ours else backend.namespace(before).array(before)
             g.add_to(before)
         elif node in self.ours:
             before += g

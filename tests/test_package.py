@@ -138,6 +138,7 @@ LAYERS = [
     "kernels",
     "autograd",
     "op",
+    "composite",
     "ops printing",
     "tensor",
     "creation",
