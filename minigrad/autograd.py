@@ -118,11 +118,8 @@ class set_grad_enabled(_GradMode):
 class Storage:
     """What all tensors over one piece of memory share: how often it was written to, and which views of it exist."""
 
-    __slots__ = ("version", "views")
-
-    def __init__(self) -> None:
-        self.version = 0
-        self.views: list[weakref.ref[Tensor]] = []
+    version = 0
+    views: list[weakref.ref[Tensor]] | None = None
 
 
 _age = itertools.count(0, -1)
@@ -193,9 +190,10 @@ def leaf(tensor: Tensor) -> Node:
 def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
     """Sum a gradient over the axes that broadcasting had added or stretched: its adjoint."""
     lead = g.ndim - len(shape)
-    axes = tuple(range(lead)) + tuple(i + lead for i, n in enumerate(shape) if n == 1 and g.shape[i + lead] != 1)
-    if axes and len(axes) == lead:
+    if lead and g.shape[lead:] == shape:
+        axes = tuple(range(lead))
         return g.sum(axes) if isinstance(g, Tensor) else backend.namespace(g).add.reduce(g, axes)
+    axes = tuple(range(lead)) + tuple(i + lead for i, n in enumerate(shape) if n == 1 and g.shape[i + lead] != 1)
     if axes:
         g = g.sum(axes, keepdim=True) if isinstance(g, Tensor) else g.sum(axis=axes, keepdims=True)
     return g.reshape(shape)
@@ -231,11 +229,15 @@ class _Sums:
         self.grads: dict[Node, Any] = {}
         self.ours: set[Node] = set()
         self.queue: list[tuple[int, Node]] = []
+        self.leaves: list[Node] = []
 
     def add(self, node: Node, g: Any) -> None:
         before = self.grads.get(node)
         if before is None:
-            heapq.heappush(self.queue, (node.order, node))
+            if node.plan is None:
+                self.leaves.append(node)  # nothing comes after a leaf: it can wait to the end
+            else:
+                heapq.heappush(self.queue, (node.order, node))
             if type(g) is not At:
                 self.grads[node] = g
                 return
@@ -253,7 +255,7 @@ class _Sums:
             self.ours.add(node)
 
     def pop(self) -> tuple[Node, Any]:
-        node = heapq.heappop(self.queue)[1]
+        node = heapq.heappop(self.queue)[1] if self.queue else self.leaves.pop()
         if self.ours:
             self.ours.discard(node)
         return node, self.grads.pop(node)
@@ -302,7 +304,7 @@ def _differentiate(
     for node, g in roots:
         if needed is None or node in needed:
             sums.add(node, g)
-    while sums.queue:
+    while sums.queue or sums.leaves:
         node, g = sums.pop()
         if node.hooks:
             for hook in list(node.hooks.values()):

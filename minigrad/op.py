@@ -29,7 +29,6 @@ from collections.abc import Callable
 from contextlib import ContextDecorator
 from contextvars import ContextVar
 from functools import wraps
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -157,58 +156,58 @@ class Plan:
     """What to keep and which rules to run for one pattern of arguments that need gradients.
 
     Attributes:
-        keep: (kind, key) of each saved value.
+        inputs: positions of the arguments whose values are kept, the first of the saved values.
+        out: whether the result is kept, the next one.
+        rest: (kind, key) of everything else that the rules want: options and shapes.
         rules: (position of the argument, its rule, which of the saved values it wants).
     """
 
-    __slots__ = ("keep", "op", "rules")
+    __slots__ = ("inputs", "op", "out", "rest", "rules")
 
     def __init__(self, op: Op, needs: list[int]) -> None:
         self.op = op
-        self.keep: list[tuple[str, Any]] = []
-        self.rules: list[tuple[int, Callable[..., Any], list[int]]] = []
-        for position in needs:
-            name = op.arguments[0 if op.variadic else position]
-            if name in op.rules:
-                rule, wants = op.rules[name]
-                self.rules.append((position, rule, [self._slot(want, position) for want in wants]))
+        names = [(position, op.arguments[0 if op.variadic else position]) for position in needs]
+        wanted = [(position, *op.rules[name]) for position, name in names if name in op.rules]
+        sources = [[self._source(want, position) for want in wants] for position, _, wants in wanted]
+        everything = {source for group in sources for source in group}
+        self.inputs = sorted(key for kind, key in everything if kind == "input")
+        self.out = ("out", None) in everything
+        self.rest = sorted((source for source in everything if source[0] not in ("input", "out")), key=str)
+        order = [("input", key) for key in self.inputs] + [("out", None)] * self.out + self.rest
+        self.rules: list[tuple[int, Callable[..., Any], list[int]]] = [
+            (position, rule, [order.index(source) for source in group])
+            for (position, rule, _), group in zip(wanted, sources)
+        ]
 
-    def _slot(self, want: str, position: int) -> int:
-        """Where in the saved values a wanted value stands."""
+    def _source(self, want: str, position: int) -> tuple[str, Any]:
+        """Where a wanted value comes from."""
         arguments = self.op.arguments
-        source: tuple[str, Any]
         if want == "at":
-            source = ("constant", position)
-        elif want in ("out", "out_shape"):
-            source = (want, None)
-        elif want in self.op.options:
-            source = ("option", want)
-        elif want in arguments:
-            source = ("inputs", None) if self.op.variadic else ("input", arguments.index(want))
-        else:
-            name = want.removesuffix("_shape")
-            source = ("shapes", None) if self.op.variadic else ("shape", arguments.index(name))
-        if source not in self.keep:
-            self.keep.append(source)
-        return self.keep.index(source)
+            return "constant", position
+        if want in ("out", "out_shape"):
+            return want, None
+        if want in self.op.options:
+            return "option", want
+        if want in arguments:
+            return ("inputs", None) if self.op.variadic else ("input", arguments.index(want))
+        return ("shapes", None) if self.op.variadic else ("shape", arguments.index(want.removesuffix("_shape")))
 
     def record(self, parents: list, args: tuple, arrays: list, options: Any, out: Tensor) -> Node:
         """A node that keeps what the rules asked for."""
-        if not self.keep:
-            return Node(self, parents, (), (), out.array)
         saved: list[Any] = []
         versions: list[tuple[Storage, int, str]] = []
-        for kind, key in self.keep:
-            if kind == "input":
-                saved.append(arrays[key])
-                if isinstance(args[key], Tensor):
-                    storage = args[key].storage
-                    versions.append((storage, storage.version, self.op.arguments[key]))
-            elif kind == "out":
-                saved.append(out.array)
-                storage = out.storage
-                versions.append((storage, storage.version, "out"))
-            elif kind == "option":
+        for key in self.inputs:
+            saved.append(arrays[key])
+            x = args[key]
+            if isinstance(x, Tensor):
+                storage = x._storage or x.storage
+                versions.append((storage, storage.version, self.op.arguments[key]))
+        if self.out:
+            saved.append(out.array)
+            out._storage = Storage()
+            versions.append((out._storage, 0, "out"))
+        for kind, key in self.rest:
+            if kind == "option":
                 saved.append(options[key])
             elif kind == "shape":
                 saved.append(getattr(arrays[key], "shape", ()))
@@ -216,7 +215,7 @@ class Plan:
                 saved.append(out.array.shape)
             elif kind == "inputs":
                 saved.append(tuple(arrays))
-                versions += [(a.storage, a.storage.version, self.op.arguments[0]) for a in args if isinstance(a, Tensor)]
+                versions += [(a.storage, a._version, self.op.arguments[0]) for a in args if isinstance(a, Tensor)]
             elif kind == "shapes":
                 saved.append([a.shape for a in arrays])
             else:
@@ -233,15 +232,14 @@ class Plan:
             tensor.node = parent
             return tensor
 
-        tensors = []
-        for (kind, key), value in zip(self.keep, saved):
-            if kind == "input":
-                value = wrap(value, node.parents[key])
-            elif kind == "out":
-                value = wrap(value, node)
-            elif kind == "inputs":
-                value = tuple(wrap(v, parent) for v, parent in zip(value, node.parents))
-            tensors.append(value)
+        tensors = list(saved)
+        for i, key in enumerate(self.inputs):
+            tensors[i] = wrap(saved[i], node.parents[key])
+        if self.out:
+            tensors[len(self.inputs)] = wrap(saved[len(self.inputs)], node)
+        for i, (kind, _) in enumerate(self.rest, len(self.inputs) + self.out):
+            if kind == "inputs":
+                tensors[i] = tuple(wrap(v, parent) for v, parent in zip(saved[i], node.parents))
         return tensors
 
 
@@ -266,10 +264,10 @@ def _public(op: Op) -> Callable:
     """The function that users call: unwrap tensors, compute, wrap, record."""
     forward, arity, defaults = op.forward, len(op.arguments), None
     if not op.variadic and all(name in op.defaults for name in op.options):
-        defaults = MappingProxyType({name: op.defaults[name] for name in op.options})
+        defaults = {name: op.defaults[name] for name in op.options}  # shared by all calls, never written to
     promotes, is_view, fast_paths, new = op.dtypes is not None, op.view, op.fast, object.__new__
     option_names, full = set(op.options), arity + len(op.options)
-    alone = arity == 1 and not op.options and not op.variadic
+    plans, alone = op.plans, arity == 1 and not op.options and not op.variadic
     silence, restore, recording, ndarray = backend.silence, backend.restore, grad_mode.get, np.ndarray
 
     @wraps(forward)
@@ -315,7 +313,7 @@ def _public(op: Op) -> Callable:
         try:
             out = _try_fast(op, xp, arrays, options) if fast_paths else NotImplemented
             if out is NotImplemented:
-                out = forward(xp, *arrays, **options)
+                out = forward(xp, *arrays, **options) if options else forward(xp, *arrays)
         except Exception as error:
             raise explain(op, error, arrays) from None
         finally:
@@ -323,7 +321,7 @@ def _public(op: Op) -> Callable:
         result = new(Tensor)
         result.array = out if type(out) is ndarray or xp is not np else np.asarray(out)
         if tracked and recording():
-            plan = op.plan(tracked, len(args))
+            plan = plans.get(tracked) or op.plan(tracked, len(args))
             if plan.rules:
                 result.node = plan.record(parents, args, arrays, options, result)
         if is_view:

@@ -272,6 +272,8 @@ class Tensor:
         base, steps = (source, ()) if source._base is None else source._base
         self._base = base, (*steps, (function, options))
         storage = self._storage = base.storage
+        if storage.views is None:
+            storage.views = []
         views = storage.views
         views.append(weakref.ref(self))
         if not len(views) & (len(views) - 1):  # at 1, 2, 4, 8, ... entries: drop those that are gone
@@ -321,7 +323,7 @@ class Tensor:
             before = Tensor._wrap(base.array)
             before.node = base.node
             base.node = i.write_view(before, value, steps=steps).node
-        for reference in list(base.storage.views):
+        for reference in list(base.storage.views or ()):
             view = reference()
             if view is not None and view._base is not None:
                 view.node = i.walk(base, view._base[1]).node

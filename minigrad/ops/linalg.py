@@ -82,7 +82,7 @@ def matmul(xp, input, other):
 
 @op(
     input=lambda g, weight: _by_matrix(g, weight),
-    weight=lambda g, input: _rows(g).swapaxes(0, 1) @ _rows(input) if g.ndim > 1 else g[:, None] * input,
+    weight=lambda g, input: _rows(g).T @ _rows(input) if g.ndim > 1 else g[:, None] * input,
     bias=lambda g: g,
 )
 def linear(xp, input, weight, bias=None):
@@ -107,20 +107,19 @@ def linear(xp, input, weight, bias=None):
     """
     if weight.ndim != 2:
         raise RuntimeError(f"weight must have 2 dimensions (out, in), got shape {tuple(weight.shape)}")
-    if input.ndim == 0 or input.shape[-1] != weight.shape[1]:
+    if not input.ndim or input.shape[-1] != weight.shape[1]:
         raise RuntimeError(
             f"expected an input with {weight.shape[1]} features in its last dimension for a weight of shape "
             f"{tuple(weight.shape)}, got input of shape {tuple(input.shape)}"
         )
-    if input.dtype is not weight.dtype:
-        _same_dtype(input, weight)
-    out = _by_matrix(input, weight.T)
+    out = input @ weight.T if input.ndim <= 2 else _by_matrix(input, weight.T)
     if bias is not None:
         if bias.shape != weight.shape[:1]:
             raise RuntimeError(f"bias must have shape ({weight.shape[0]},), got {tuple(bias.shape)}")
-        if bias.dtype is not weight.dtype:
-            _same_dtype(bias, weight)
-        out += bias
+        out = xp.add(out, bias, out if out.dtype is bias.dtype else None)
+    if not (out.dtype is weight.dtype is input.dtype):  # NumPy would promote
+        _same_dtype(input, weight)
+        _same_dtype(weight, bias)
     return out
 
 

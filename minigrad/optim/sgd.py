@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..tensor import Tensor
-from .optimizer import Optimizer, blocks
+from .optimizer import BLOCK, Optimizer, blocks
 
 
 class SGD(Optimizer):
@@ -68,8 +68,11 @@ class SGD(Optimizer):
                 g = g + decay * p.array
             if momentum:
                 g = self._with_momentum(p, g, group)
-            for x, step in blocks(p.array, g):
-                x -= lr * step
+            if g.size <= BLOCK:
+                p.array -= lr * g
+            else:
+                for x, step in blocks(p.array, g):
+                    x -= lr * step
 
     def _with_momentum(self, p: Tensor, g: Any, group: dict[str, Any]) -> Any:
         momentum, state = group["momentum"], self.state[p]

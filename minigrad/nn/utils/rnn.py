@@ -180,18 +180,17 @@ def pad_packed_sequence(
     """
     if not isinstance(sequence, PackedSequence):
         raise TypeError(f"pad_packed_sequence: expected a PackedSequence, got {type(sequence).__name__}")
-    data, sizes, _, order = sequence
-    sizes = sizes.numpy()
+    data, order, sizes = sequence.data, sequence.unsorted_indices, sequence.batch_sizes.numpy()
     steps, batch = len(sizes) if total_length is None else total_length, int(sizes[0])
     if steps < len(sizes):
         raise ValueError(
             f"pad_packed_sequence: total_length must be at least {len(sizes)}, the longest sequence, got {total_length}"
         )
-    lengths = (sizes[:, None] > np.arange(batch)).sum(0)
+    lengths = as_tensor((sizes[:, None] > np.arange(batch)).sum(0))
     rest = tuple(data.shape[1:])
     padded = full((steps * batch, *rest), padding_value, dtype=data.dtype, device=data.device)
-    padded[as_tensor(np.flatnonzero(_places(lengths, steps)), device=data.device)] = data
-    padded, lengths = padded.reshape(steps, batch, *rest), as_tensor(lengths)
+    padded[as_tensor(np.flatnonzero(_places(lengths.numpy(), steps)), device=data.device)] = data
+    padded = padded.reshape(steps, batch, *rest)
     if order is not None:
         padded, lengths = padded.index_select(1, order), lengths[order.cpu()]
     return padded.transpose(0, 1) if batch_first else padded, lengths
