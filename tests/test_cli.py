@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -164,6 +165,14 @@ def test_a_real_ctrl_c_saves_and_resume_goes_on(text, tmp_path):
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert f"{step + 2:,} steps in" in out and load_checkpoint(tmp_path / "my runs" / "x").step == step + 2
+
+
+@pytest.mark.parametrize(("options", "threads"), [([], 1), (["--threads=2"], 2)])
+def test_threads(text, tmp_path, monkeypatch, options, threads):
+    used = []
+    monkeypatch.setattr(gpt, "blas_threads", lambda count: used.append(count) or nullcontext())
+    args = ["train", "gpt", "--data", str(text), "--steps=1", "--out", str(tmp_path), *TINY, *options]
+    assert cli.main(args) == 0 and used == [threads]
 
 
 def test_ctrl_c_before_the_training(capsys, monkeypatch):

@@ -105,7 +105,7 @@ def pydoc_topics() -> str:
     return "\n\n".join(kept) + "\n"
 
 
-def split(data: Any, fraction: float = 0.1) -> tuple[Any, Any]:
+def split(data: Any, fraction: float = 0.1, most: int = 100_000) -> tuple[Any, Any]:
     """Cut a text into what to learn from and what to test on.
 
     Both are contiguous, the test at the end. Were single windows drawn at random instead, each would stand next to
@@ -113,7 +113,8 @@ def split(data: Any, fraction: float = 0.1) -> tuple[Any, Any]:
 
     Args:
         data: a string, array or tensor.
-        fraction: how much of it goes to the test.
+        fraction: how much of it goes to the test,
+        most: but never more than so many characters, which measure a loss to within a hundredth of a nat.
 
     Returns:
         The training part and the validation part.
@@ -126,7 +127,7 @@ def split(data: Any, fraction: float = 0.1) -> tuple[Any, Any]:
     """
     if not 0 < fraction < 1:
         raise ValueError(f"split: fraction must be between 0 and 1, got {fraction}")
-    cut = len(data) - round(len(data) * fraction)
+    cut = len(data) - min(round(len(data) * fraction), most)
     return data[:cut], data[cut:]
 
 

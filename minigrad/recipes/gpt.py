@@ -21,7 +21,7 @@ from ..io import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 from ..models.gpt import GPT, GPTConfig
 from ..tensor import Tensor
 from ..train import Trainer, clock, plot_losses, warmup_cosine
-from ..utils import require
+from ..utils import blas_threads, require
 from . import number
 
 HELP = "a small GPT on the characters of a text"
@@ -107,7 +107,7 @@ class Run:
                 f"data: {len(text):,} characters are too few for a context of {settings.context}, since a tenth of "
                 "them is for testing; take a longer text or a smaller --context"
             )
-        self.glance = all_batches(self.test, settings.context, windows=128)
+        self.glance = all_batches(self.test, settings.context, windows=64)
 
         # The model, and how it learns.
         self.config = GPTConfig(
@@ -261,6 +261,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "where the checkpoint goes, in place of the one there (default: runs/gpt)"
     parser.add_argument("--out", default="runs/gpt", metavar="FOLDER", help=text)
     parser.add_argument("--resume", action="store_true", help="go on with the run whose checkpoint is in --out")
+    text = "for matrix products; more help only large models on idle cores (default: 1)"
+    parser.add_argument("--threads", type=number(int, 1), default=1, metavar="THREADS", help=text)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where to compute (default: cpu)")
 
 
@@ -280,9 +282,10 @@ def run(options: argparse.Namespace) -> int:
         _fitting(checkpoint, training.restore)
     else:
         training = Run(Settings(**{**given, "data": resolve(given.get("data", "auto"))}), folder, options.device)
-    if training.train():
-        training.report()
-        return 0
+    with blas_threads(options.threads):
+        if training.train():
+            training.report()
+            return 0
     device = "" if options.device == "cpu" else f" --device {options.device}"
     print(f"stopped after step {training.trainer.step:,} and saved {folder}")
     print(f"to go on: minigrad train gpt --resume --out {shlex.quote(str(folder))}{device}")

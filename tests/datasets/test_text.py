@@ -73,6 +73,8 @@ def test_bad_files(tmp_path):
 def test_split():
     learn, test = text.split("abcdefghijklm", 0.25)
     assert learn + test == "abcdefghijklm" and len(test) == 3
+    assert text.split("abcdefghijklm", 0.5, most=4) == ("abcdefghi", "jklm")
+    assert [len(part) for part in text.split(range(5_000_000))] == [4_900_000, 100_000]
     for fraction in (0, 1, -0.1):
         with pytest.raises(ValueError, match="fraction must be between 0 and 1"):
             text.split("abc", fraction)
