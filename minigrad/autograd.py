@@ -191,7 +191,7 @@ def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
     """Sum a gradient over the axes that broadcasting had added or stretched: its adjoint."""
     lead = g.ndim - len(shape)
     if lead and g.shape[lead:] == shape:
-        axes = tuple(range(lead))
+        axes = 0 if lead == 1 else tuple(range(lead))
         return g.sum(axes) if isinstance(g, Tensor) else backend.namespace(g).add.reduce(g, axes)
     axes = tuple(range(lead)) + tuple(i + lead for i, n in enumerate(shape) if n == 1 and g.shape[i + lead] != 1)
     if axes:
@@ -351,7 +351,8 @@ def _collect(tensor: Tensor, g: Any) -> None:
     if isinstance(g, Tensor):
         tensor.grad = g if tensor.grad is None else tensor.grad + g
     elif tensor.grad is None:
-        tensor.grad = Tensor._wrap(g if _is_alone(g) else backend.namespace(g).array(g, order="C"))
+        tensor.grad = grad = object.__new__(Tensor)
+        grad.array = g if _is_alone(g) else backend.namespace(g).array(g, order="C")
     elif tensor.grad.node is not None:  # an earlier backward had create_graph=True
         tensor.grad = tensor.grad.detach() + Tensor._wrap(g)
     else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import threading
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from types import ModuleType
 from typing import Any
 
@@ -146,14 +146,11 @@ try:
 
     _silent = _make_extobj(all="ignore")
 
-    def silence() -> Any:
-        """Turn NumPy's floating point warnings off in this thread; returns what `restore` wants back."""
-        return _extobj_contextvar.set(_silent)
-
+    silence = partial(_extobj_contextvar.set, _silent)  # for this thread; returns what `restore` wants back
     restore = _extobj_contextvar.reset
 except ImportError:  # another NumPy keeps its settings elsewhere
 
-    def silence() -> Any:
+    def silence() -> Any:  # type: ignore[misc]
         return np.seterr(all="ignore")
 
     def restore(token: Any) -> None:

@@ -334,7 +334,7 @@ def cos(xp, input):
 # ----------------------------------------------------------------------------------------------------- activations
 
 
-@floating(input=lambda g, out: g * (1 - out * out))
+@floating(input=lambda g, out: g - g * out * out)
 def tanh(xp, input):
     """Hyperbolic tangent. Source: `torch.tanh`.
 
