@@ -8,14 +8,16 @@
 tensor([-12., -36.])
 """
 
+from contextlib import suppress as _suppress
 from math import inf, nan, pi
 from os import path as _path
+from sys import modules as _modules
 
 # The folder kernels/ is minigrad.kernels: installed, it lies in this folder (see setup.py); in a clone, beside it.
 if not _path.isdir(_path.join(__path__[0], "kernels")):
     __path__.append(_path.dirname(__path__[0]))
 
-from . import autograd, backend
+from . import autograd, backend, cuda, linalg
 from .autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .backend import Generator, default_generator, device, manual_seed
 from .creation import (
@@ -28,6 +30,7 @@ from .creation import (
     from_numpy,
     full,
     full_like,
+    is_tensor,
     linspace,
     normal,
     ones,
@@ -61,45 +64,45 @@ from .dtypes import (
     short,
     uint8,
 )
+from .functions.arrange import hstack, meshgrid, repeat_interleave, roll, tile, vstack
+from .functions.einsum import einsum, kron, tensordot
+from .functions.elementwise import addcdiv, addcmul, exp2, frac, logit
+from .functions.order import argsort, bincount, bucketize, cummax, cummin, median, searchsorted, sort, topk, unique
+from .functions.random import bernoulli, multinomial
+from .functions.reduction import aminmax, count_nonzero, cumprod, logcumsumexp, nanmean, nansum, norm, prod
+from .functions.scatter import (
+    gather,
+    index_add,
+    index_copy,
+    index_fill,
+    index_select,
+    masked_scatter,
+    scatter,
+    scatter_add,
+    scatter_reduce,
+    take,
+)
+from .linalg import cdist, cholesky, det, logdet, matrix_power, slogdet
+from .ops.choice import clamp, fmax, fmin, masked_fill, maximum, minimum, nan_to_num, where
+from .ops.diagonal import diag, diag_embed, diagonal, trace, tril, triu
 from .ops.elementwise import (
     abs,
     add,
-    allclose,
-    bitwise_and,
-    bitwise_not,
-    bitwise_or,
-    bitwise_xor,
     ceil,
-    clamp,
-    cos,
     div,
-    eq,
-    equal,
     erf,
     exp,
     expm1,
     floor,
     floor_divide,
-    ge,
-    gt,
-    isclose,
-    isfinite,
-    isinf,
-    isnan,
-    le,
+    fmod,
     lerp,
     log,
     log1p,
-    logical_and,
-    logical_not,
-    logical_or,
-    logical_xor,
-    lt,
-    masked_fill,
-    maximum,
-    minimum,
+    log2,
+    log10,
+    logaddexp,
     mul,
-    ne,
     neg,
     pow,
     reciprocal,
@@ -109,17 +112,38 @@ from .ops.elementwise import (
     rsqrt,
     sigmoid,
     sign,
-    sin,
     sqrt,
     square,
     sub,
     tanh,
     trunc,
-    where,
 )
-from .ops.indexing import gather, index_select, masked_select, nonzero, scatter_add, take_along_dim
-from .ops.linalg import bmm, dot, matmul, mm, mv, outer
-from .ops.random import bernoulli, multinomial
+from .ops.indexing import masked_select, nonzero, take_along_dim
+from .ops.linalg import addmm, baddbmm, bmm, dot, matmul, mm, mv, outer
+from .ops.logic import (
+    allclose,
+    bitwise_and,
+    bitwise_left_shift,
+    bitwise_not,
+    bitwise_or,
+    bitwise_right_shift,
+    bitwise_xor,
+    eq,
+    equal,
+    ge,
+    gt,
+    isclose,
+    isfinite,
+    isinf,
+    isnan,
+    le,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
+    lt,
+    ne,
+)
 from .ops.reduction import (
     all,
     amax,
@@ -127,7 +151,6 @@ from .ops.reduction import (
     any,
     argmax,
     argmin,
-    argsort,
     cumsum,
     log_softmax,
     logsumexp,
@@ -135,10 +158,8 @@ from .ops.reduction import (
     mean,
     min,
     softmax,
-    sort,
     std,
     sum,
-    topk,
     var,
     var_mean,
 )
@@ -146,28 +167,40 @@ from .ops.shape import (
     broadcast_to,
     cat,
     chunk,
+    clone,
     flatten,
     flip,
     movedim,
     narrow,
     permute,
     reshape,
-    roll,
     split,
     squeeze,
     stack,
     t,
     transpose,
-    tril,
-    triu,
     unbind,
     unflatten,
     unsqueeze,
 )
+from .ops.trigonometry import acos, asin, atan, atan2, cos, cosh, hypot, sin, sinh, tan
 from .tensor import Size, Tensor
 
-from . import nn, optim  # isort: skip  (last: they use all of the above)
+from . import distributions, func, interop, nn, optim  # isort: skip  (last: they use all of the above)
+from .saving import load, save  # isort: skip
+
+if "einops" in _modules:  # imported after minigrad, it knows our tensors once this is called
+    with _suppress(ImportError):
+        interop.register_einops()
 
 subtract, multiply, divide, true_divide, clip, concat, swapaxes = sub, mul, div, div, clamp, cat, transpose
-negative, absolute = neg, abs
+negative, absolute, inverse, pinverse = neg, abs, linalg.inv, linalg.pinv
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    if name == "utils":  # brings in worker processes, which few programs need
+        from importlib import import_module
+
+        return import_module("minigrad.utils")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

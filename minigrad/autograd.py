@@ -16,6 +16,7 @@ A Node never points to a Tensor, so nothing here forms a cycle: memory goes the 
 from __future__ import annotations
 
 import heapq
+import importlib
 import itertools
 import sys
 import weakref
@@ -535,9 +536,14 @@ def grad(
     return tuple(results)
 
 
-def __getattr__(name: str) -> Any:
-    if name in ("gradcheck", "gradgradcheck"):  # where PyTorch has them; they stand above this module, in debug/
-        from .debug import gradcheck
+_ELSEWHERE = {  # where PyTorch has them; these modules stand above this one
+    "Function": ".function", "graph": ".function", "functional": ".derivatives", "gradcheck": ".debug.gradcheck",
+    "gradgradcheck": ".debug.gradcheck", "detect_anomaly": ".debug.anomaly", "set_detect_anomaly": ".debug.anomaly",
+}  # fmt: skip
 
-        return getattr(gradcheck, name)
+
+def __getattr__(name: str) -> Any:
+    if name in _ELSEWHERE:
+        module = importlib.import_module(_ELSEWHERE[name], __package__)
+        return getattr(module, name, module)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -57,6 +57,15 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     return _finish(_to_array("as_tensor", data, dtype, device, copy=False))
 
 
+def is_tensor(obj: Any) -> builtins.bool:
+    """Whether something is a Tensor. Source: `torch.is_tensor`.
+
+    >>> is_tensor(tensor(1.0)), is_tensor(np.ones(2))
+    (True, False)
+    """
+    return isinstance(obj, Tensor)
+
+
 def from_numpy(ndarray: np.ndarray) -> Tensor:
     """A tensor over a NumPy array's memory. Source: `torch.from_numpy`.
 

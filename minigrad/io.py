@@ -91,7 +91,7 @@ def _unpack(data: bytes, path: Path) -> dict[str, Tensor]:
     safetensors = require(SAFETENSORS, "train")
     try:
         arrays = safetensors.load(data)
-        return {name: Tensor(array) for name, array in arrays.items()}  # a copy, since these cannot be written to
+        return {name: Tensor(array) for name, array in arrays.items()}
     except Exception as error:
         reason = f"it holds numbers of type {error}, which NumPy lacks" if isinstance(error, KeyError) else str(error)
         raise CheckpointError(f"{path} is not a complete safetensors file: {reason}") from None

@@ -1,7 +1,6 @@
 """The Tensor: an array, its gradient, and its place in the graph.
 
-The methods are the operations: `x.exp()` is `minigrad.exp(x)`, one function under two names. This module comes last in
-the core and is the one place where the list of methods stands.
+Most methods are the operations under a second name; methods.py lists them. This module comes last in the core.
 """
 
 from __future__ import annotations
@@ -15,33 +14,14 @@ import numpy as np
 from . import autograd, backend, composite, dtypes, op, printing
 from .autograd import Node, Storage
 from .backend import Array
-from .ops import elementwise as e
-from .ops import indexing as i
-from .ops import linalg as l
-from .ops import random as rnd
-from .ops import reduction as r
-from .ops import shape as s
+from .methods import Methods
+from .ops import indexing
+from .ops import shape as shapes
 
 Shape = tuple[int, ...]
 
 
-def in_place(function: Callable) -> Callable:
-    """The form of an operation that writes its result into its first argument, as `add_`."""
-    name = function.__name__ + "_"
-
-    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        source = self
-        if self._check_writable(name, *args):  # what the rules keep must outlive what is written over it
-            source = Tensor._wrap(self.array.copy())
-            source.node = self.node
-        return self._assign(name, function(source, *args, **kwargs))
-
-    method.__name__ = method.__qualname__ = name
-    method.__doc__ = f"`{function.__name__}`, in place."
-    return method
-
-
-class Tensor:
+class Tensor(Methods):
     """A multi-dimensional array of numbers that remembers how it was computed (as `torch.Tensor`).
 
     Args:
@@ -68,7 +48,6 @@ class Tensor:
     _base: tuple[Tensor, tuple[tuple[Callable, Any], ...]] | None = None  # of a view: what it is a view of, and by which steps
 
     __array_ufunc__ = None  # an ndarray on the left of an operator leaves the work to us
-    __hash__ = object.__hash__
 
     def __init__(
         self, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
@@ -93,7 +72,7 @@ class Tensor:
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the size of one dimension."""
-        return self.shape if dim is None else self.array.shape[s.normalize_dim(dim, self.array.ndim)]
+        return self.shape if dim is None else self.array.shape[shapes.normalize_dim(dim, self.array.ndim)]
 
     @property
     def dtype(self) -> np.dtype:
@@ -102,6 +81,10 @@ class Tensor:
     @property
     def device(self) -> backend.device:
         return backend.device_of(self.array)
+
+    @property
+    def is_cuda(self) -> bool:
+        return self.device.type == "cuda"
 
     @property
     def ndim(self) -> int:
@@ -114,6 +97,8 @@ class Tensor:
     def numel(self) -> int:
         """Number of elements."""
         return int(self.array.size)
+
+    nelement, ndimension = numel, dim
 
     def element_size(self) -> int:
         """Bytes per element."""
@@ -202,6 +187,13 @@ class Tensor:
         tensor = Tensor._wrap(self.array)
         tensor._storage = self.storage
         return tensor
+
+    def detach_(self) -> Tensor:
+        """Make this tensor itself a constant."""
+        if self._base is not None:
+            raise RuntimeError("detach_: a view cannot be cut from the graph in place; use detach()")
+        self.node = None
+        return self
 
     @property
     def data(self) -> Tensor:
@@ -297,6 +289,14 @@ class Tensor:
             )
         return any(isinstance(x, Tensor) and x.node is not None for x in (self, root, *others))
 
+    def _to_overwrite(self, name: str, *others: Any) -> Tensor:
+        """What an in-place operation reads: a copy if what the rules keep must outlive what is written over it."""
+        if not self._check_writable(name, *others):
+            return self
+        source = Tensor._wrap(self.array.copy())
+        source.node = self.node
+        return source
+
     def _assign(self, name: str, result: Tensor) -> Tensor:
         """Put a result into this tensor's own memory, and into its place in the graph: the second half of `add_`."""
         array = result.array
@@ -322,11 +322,11 @@ class Tensor:
             value.node = node
             before = Tensor._wrap(base.array)
             before.node = base.node
-            base.node = i.write_view(before, value, steps=steps).node
+            base.node = indexing.write_view(before, value, steps=steps).node
         for reference in list(base.storage.views or ()):
             view = reference()
             if view is not None and view._base is not None:
-                view.node = i.walk(base, view._base[1]).node
+                view.node = indexing.walk(base, view._base[1]).node
 
     # ------------------------------------------------------------------------------------------------ conversion
 
@@ -388,12 +388,12 @@ class Tensor:
                 dtype = arg
         result = self
         if dtype is not None and (dtype := dtypes.as_dtype(dtype)) != self.array.dtype:
-            result = s.cast(result, dtype=dtype)
+            result = shapes.cast(result, dtype=dtype)
         if device is not None:
             device, here = backend.as_device(device), result.device
             if device != here and not (device.type == here.type and device.index is None):
-                result = s.transfer(result, device=device)
-        return s.clone(self) if copy and result is self else result
+                result = shapes.transfer(result, device=device)
+        return shapes.clone(self) if copy and result is self else result
 
     def type(self, dtype: Any = None) -> Any:
         """Convert to a dtype; without one, the dtype's name."""
@@ -410,30 +410,6 @@ class Tensor:
     def cuda(self, device: Any = None) -> Tensor:
         """This tensor on a CUDA device."""
         return self.to(device="cuda" if device is None else device)
-
-    def half(self) -> Tensor:
-        """Convert to float16."""
-        return self.to(dtype=dtypes.float16)
-
-    def float(self) -> Tensor:
-        """Convert to float32."""
-        return self.to(dtype=dtypes.float32)
-
-    def double(self) -> Tensor:
-        """Convert to float64."""
-        return self.to(dtype=dtypes.float64)
-
-    def int(self) -> Tensor:
-        """Convert to int32."""
-        return self.to(dtype=dtypes.int32)
-
-    def long(self) -> Tensor:
-        """Convert to int64."""
-        return self.to(dtype=dtypes.int64)
-
-    def bool(self) -> Tensor:
-        """Convert to bool: whether each element is not zero."""
-        return self.to(dtype=dtypes.bool)
 
     # --------------------------------------------------------------------------------------- Python's own protocols
 
@@ -496,99 +472,6 @@ class Tensor:
             raise RuntimeError("pickle: only leaves can be pickled; use detach()")
         return _unpickle, (type(self), self.detach().cpu().numpy(), str(self.device), self.node is not None)
 
-    # ----------------------------------------------------------------------------------- the operations as methods
-    # Each is documented where it is defined: help(minigrad.exp), or ops/elementwise.py and its neighbours.
-
-    add = __add__ = __radd__ = e.add
-    sub = __sub__ = e.sub
-    mul = __mul__ = __rmul__ = e.mul
-    div = true_divide = __truediv__ = e.div
-    floor_divide = __floordiv__ = e.floor_divide
-    remainder = __mod__ = e.remainder
-    pow = __pow__ = e.pow
-    neg = __neg__ = e.neg
-    abs = __abs__ = e.abs
-    sign, floor, ceil, round, trunc = e.sign, e.floor, e.ceil, e.round, e.trunc
-    exp, expm1, log, log1p, sqrt, rsqrt = e.exp, e.expm1, e.log, e.log1p, e.sqrt, e.rsqrt
-    square, reciprocal, sin, cos = e.square, e.reciprocal, e.sin, e.cos
-    tanh, sigmoid, erf, relu = e.tanh, e.sigmoid, e.erf, e.relu
-    maximum, minimum, clamp, clip, lerp = e.maximum, e.minimum, e.clamp, e.clamp, e.lerp
-    masked_fill = e.masked_fill
-    eq = __eq__ = e.eq  # type: ignore[assignment]
-    ne = __ne__ = e.ne  # type: ignore[assignment]
-    lt = __lt__ = e.lt
-    le = __le__ = e.le
-    gt = __gt__ = e.gt
-    ge = __ge__ = e.ge
-    __and__ = __rand__ = bitwise_and = e.bitwise_and
-    __or__ = __ror__ = bitwise_or = e.bitwise_or
-    __xor__ = __rxor__ = bitwise_xor = e.bitwise_xor
-    __invert__ = bitwise_not = e.bitwise_not
-    logical_not, logical_and, logical_or, logical_xor = e.logical_not, e.logical_and, e.logical_or, e.logical_xor
-    isnan, isinf, isfinite, isclose = e.isnan, e.isinf, e.isfinite, e.isclose
-    allclose, equal = e.allclose, e.equal
-
-    sum, mean, var, std = r.sum, r.mean, r.var, r.std
-    amax, amin, max, min, argmax, argmin = r.amax, r.amin, r.max, r.min, r.argmax, r.argmin
-    all, any, cumsum = r.all, r.any, r.cumsum
-    argsort, sort, topk = r.argsort, r.sort, r.topk
-    logsumexp, softmax, log_softmax = r.logsumexp, r.softmax, r.log_softmax
-
-    reshape, view, view_as, reshape_as = s.reshape, s.view, s.view_as, s.reshape_as
-    flatten, unflatten, squeeze, unsqueeze = s.flatten, s.unflatten, s.squeeze, s.unsqueeze
-    expand, expand_as, broadcast_to, repeat = s.expand, s.expand_as, s.broadcast_to, s.repeat
-    transpose = swapaxes = s.transpose
-    permute, movedim, t, flip, roll = s.permute, s.movedim, s.t, s.flip, s.roll
-    split, chunk, unbind, narrow = s.split, s.chunk, s.unbind, s.narrow
-    tril, triu, clone, contiguous = s.tril, s.triu, s.clone, s.contiguous
-
-    __getitem__ = i.getitem
-    __setitem__ = i.setitem
-    gather, take_along_dim, index_select = i.gather, i.take_along_dim, i.index_select
-    scatter_add, masked_select, nonzero = i.scatter_add, i.masked_select, i.nonzero
-
-    matmul = __matmul__ = l.matmul
-    mm, bmm, mv, dot, outer = l.mm, l.bmm, l.mv, l.dot, l.outer
-    bernoulli, multinomial = rnd.bernoulli, rnd.multinomial
-
-    add_ = __iadd__ = in_place(e.add)
-    sub_ = __isub__ = in_place(e.sub)
-    mul_ = __imul__ = in_place(e.mul)
-    div_ = __itruediv__ = in_place(e.div)
-    pow_ = __ipow__ = in_place(e.pow)
-    neg_, abs_, exp_, log_, sqrt_ = (in_place(f) for f in (e.neg, e.abs, e.exp, e.log, e.sqrt))
-    tanh_, sigmoid_, relu_, clamp_ = (in_place(f) for f in (e.tanh, e.sigmoid, e.relu, e.clamp))
-    lerp_, masked_fill_, round_ = in_place(e.lerp), in_place(e.masked_fill), in_place(e.round)
-    tril_, triu_, scatter_add_ = in_place(s.tril), in_place(s.triu), in_place(i.scatter_add)
-
-    def __rsub__(self, other: Any) -> Tensor:
-        return e.sub(other, self)
-
-    def __rtruediv__(self, other: Any) -> Tensor:
-        return e.div(other, self)
-
-    def __rfloordiv__(self, other: Any) -> Tensor:
-        return e.floor_divide(other, self)
-
-    def __rmod__(self, other: Any) -> Tensor:
-        return e.remainder(other, self)
-
-    def __rpow__(self, other: Any) -> Tensor:
-        return e.pow(other, self)
-
-    def __rmatmul__(self, other: Any) -> Tensor:
-        return l.matmul(other, self)
-
-    @property
-    def T(self) -> Tensor:
-        """All dimensions in reverse order."""
-        return s.permute(self, *range(self.ndim)[::-1])
-
-    @property
-    def mT(self) -> Tensor:
-        """Each matrix of a stack transposed."""
-        return s.transpose(self, -2, -1)
-
     # ------------------------------------------------------------------------------------- filling, and new tensors
 
     def copy_(self, src: Any, non_blocking: Any = False) -> Tensor:
@@ -599,6 +482,11 @@ class Tensor:
     def fill_(self, value: Any) -> Tensor:
         """Write one number everywhere."""
         self[...] = value
+        return self
+
+    def fill_diagonal_(self, fill_value: Any) -> Tensor:
+        """Write one number on the diagonal of a matrix."""
+        self.diagonal().fill_(fill_value)
         return self
 
     def zero_(self) -> Tensor:
@@ -612,6 +500,16 @@ class Tensor:
     def uniform_(self, from_: Any = 0.0, to: Any = 1.0, *, generator: Any = None) -> Tensor:
         """Write uniform random numbers between two bounds (the first is called `from` in PyTorch)."""
         return self._draw("uniform_", "random", generator, to - from_, from_)
+
+    def exponential_(self, lambd: Any = 1.0, *, generator: Any = None) -> Tensor:
+        """Write exponential random numbers with mean 1 / lambd."""
+        return self._draw("exponential_", "standard_exponential", generator, 1 / lambd, 0.0)
+
+    def random_(self, from_: Any = 0, to: Any = None, *, generator: Any = None) -> Tensor:
+        """Write random integers from `from_` to below `to`; a single number is `to`; without one, up to 2**24."""
+        low, high = (from_, to) if to is not None else (0, from_ or 2**24)
+        rng = (generator or backend.default_generator(self.device)).rng
+        return self.copy_(Tensor._wrap(rng.integers(low, high, self.array.shape)))
 
     def bernoulli_(self, p: Any = 0.5, *, generator: Any = None) -> Tensor:
         """Write ones with probability p, else zeros."""
@@ -639,15 +537,15 @@ class Tensor:
 
     def new_zeros(self, *size: Any, **options: Any) -> Tensor:
         """Zeros, with this one's dtype and device."""
-        return self.new_tensor(np.zeros(s.sizes(size)), **options)
+        return self.new_tensor(np.zeros(shapes.sizes(size)), **options)
 
     def new_ones(self, *size: Any, **options: Any) -> Tensor:
         """Ones, with this one's dtype and device."""
-        return self.new_tensor(np.ones(s.sizes(size)), **options)
+        return self.new_tensor(np.ones(shapes.sizes(size)), **options)
 
     def new_empty(self, *size: Any, **options: Any) -> Tensor:
         """A tensor to be filled, with this one's dtype and device."""
-        return self.new_tensor(np.empty(s.sizes(size)), **options)
+        return self.new_tensor(np.empty(shapes.sizes(size)), **options)
 
 
 class Size(tuple):

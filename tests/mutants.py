@@ -34,6 +34,8 @@ EQUIVALENT: list[tuple[str, str]] = [
     (r"pow\.input: (1\.0 -> 2\.0|other -> g|g -> input)", "the value is multiplied by a zero exponent"),
     (r"embedding\.weight: in _embedding_slope: padding_idx -> ", "no index equals what the padding is compared with then"),
     (r"embedding\.weight: in _embedding_slope: (getattr|input -> )", "an index may be an array or a Tensor"),
+    (r"(windows|overlap_add)\.input: (kernel|size) -> (dilation|stride)", "only how many numbers there are is read, one for each dimension"),
+    (r"scatter_extreme\.input: (input -> out|out -> input|in _winners: (Mult -> Div|input -> out|out -> input|out -> g|tuple\())", "it is multiplied by (input == out), and there it is the same"),
     (r"transfer\.input", "runs only where there is a second device"),
 ]
 

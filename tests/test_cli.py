@@ -134,6 +134,24 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(text, tmp_path, monkeypatch
     assert strip(histories[0]) == strip(histories[1])
 
 
+def test_windows():
+    text = minigrad.arange(100, 200)
+    minigrad.manual_seed(0)
+    x, y = (minigrad.cat(column) for column in zip(*(b for _, b in zip(range(50), gpt.random_batches(text, 4, 7)))))
+    assert x.shape == y.shape == (200, 7) and (y - x == 1).all() and (x[:, 1:] - x[:, :-1] == 1).all()
+    assert (x[:, 0].min().item(), x[:, 0].max().item()) == (100, 192), "from the first place to the last"
+    for windows, starts in ((None, range(100, 198, 7)), (3, [100, 142, 191]), (99, range(100, 198, 7))):
+        x, y = (minigrad.cat(column) for column in zip(*gpt.all_batches(text, 7, windows)))
+        assert x[:, 0].tolist() == list(starts) and (y - x == 1).all() and (x[:, 1:] - x[:, :-1] == 1).all()
+
+
+def test_resume_finds_the_text_from_anywhere(text, tmp_path, monkeypatch):
+    monkeypatch.chdir(text.parent)
+    assert cli.main(["train", "gpt", "--data", text.name, "--steps=1", "--out", str(tmp_path / "x"), *TINY]) == 0
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", "gpt", "--resume", "--out", "x", "--steps=2"]) == 0
+
+
 def test_a_finished_run_can_be_made_longer(folder, capsys):
     assert "it ended in step 6 of 6" in fails(capsys, "train", "gpt", "--resume", "--out", folder)
     assert cli.main(["train", "gpt", "--resume", "--out", str(folder), "--steps=9"]) == 0

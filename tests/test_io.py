@@ -191,6 +191,7 @@ def test_a_failed_save_leaves_the_previous_checkpoint_whole(tmp_path, trained, m
     assert count == n, "the save has these three moments"
     for name, data in before.items():
         assert (tmp_path / name).read_bytes() == data
+    assert error is Killed or not list(tmp_path.glob("*.tmp")), "half a file is not left lying about"
     assert_same(load_checkpoint(tmp_path).model, saved)
     save(tmp_path, trained)  # and the next one succeeds and clears up
     assert_same(load_checkpoint(tmp_path).model, trained[0].state_dict())

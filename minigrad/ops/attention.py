@@ -8,6 +8,7 @@ from typing import Any
 from .. import backend
 from ..composite import composite
 from ..kernels import cpu as kernels
+from .dropout import dropout
 from .elementwise import where
 from .linalg import matmul
 from .reduction import safe_softmax
@@ -23,14 +24,14 @@ def _attention(query, key, value, *, scale, is_causal):
 _attention.fused("cpu", kernels.attention, kernels.attention_backward)
 
 
-def _attend(query, key, value, scale, allowed, extra=None, dropout=None):
+def _attend(query, key, value, scale, allowed, extra=None, dropout_p=0.0):
     scores = matmul(query * scale, transpose(key, -2, -1))
     if extra is not None:
         scores = scores + extra
     if allowed is not None:
         scores = where(allowed, scores, -float("inf"))
     weights = safe_softmax(scores, -1)
-    return matmul(weights if dropout is None else dropout(weights), value)
+    return matmul(dropout(weights, dropout_p) if dropout_p else weights, value)
 
 
 def _causal(query, key):
@@ -103,12 +104,7 @@ def scaled_dot_product_attention(
         allowed = attn_mask
     else:
         extra = attn_mask
-    dropout = None
-    if dropout_p:
-        from .random import dropout as drop
-
-        dropout = lambda weights: drop(weights, dropout_p, True)
-    return _attend(query, key, value, scale, allowed, extra, dropout)
+    return _attend(query, key, value, scale, allowed, extra, dropout_p)
 
 
 def _repeat_heads(x, times):

@@ -10,10 +10,11 @@ import math
 from functools import partial
 from typing import Any
 
-from .. import backend, dtypes
+from .. import backend
 from ..composite import composite
 from ..kernels import cpu as kernels
 from ..op import op
+from .choice import where
 
 elementwise = partial(op, dtypes="promote")  # the result has the inputs' dtype
 floating = partial(op, dtypes="float")  # integers become floating point first
@@ -105,6 +106,17 @@ def remainder(xp, input, other):
     tensor([1., 1.])
     """
     return xp.remainder(input, other)
+
+
+@elementwise(input=lambda g: g, other=lambda g, input, other: -g * trunc(input / other))
+def fmod(xp, input, other):
+    """Remainder of division with the sign of the dividend, as in C. Source: `torch.fmod`.
+
+    >>> import minigrad as mg
+    >>> mg.fmod(mg.tensor([-3.0, 3.0]), 2)
+    tensor([-1.,  1.])
+    """
+    return xp.fmod(input, other)
 
 
 def _power_slope(g, input, other):
@@ -218,7 +230,22 @@ def trunc(xp, input):
     return xp.trunc(input)
 
 
-# ------------------------------------------------------------------------------------- exponentials, roots, waves
+@elementwise(
+    input=lambda g, weight: g * (1 - weight),
+    end=lambda g, weight: g * weight,
+    weight=lambda g, input, end: g * (end - input),
+)
+def lerp(xp, input, end, weight):
+    """`input + weight * (end - input)`: the way from input to end. Source: `torch.lerp`.
+
+    >>> import minigrad as mg
+    >>> mg.lerp(mg.tensor([0.0]), mg.tensor([10.0]), 0.3)
+    tensor([3.])
+    """
+    return input + weight * (end - input)
+
+
+# ------------------------------------------------------------------------------------- exponentials and roots -------
 
 
 @floating(input=lambda g, out: g * out)
@@ -265,6 +292,39 @@ def log1p(xp, input):
     return xp.log1p(input)
 
 
+@floating(input=lambda g, input: g / (input * math.log(2)))
+def log2(xp, input):
+    """Logarithm to base 2, exact for powers of 2. Source: `torch.log2`.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([1.0, 8.0]).log2()
+    tensor([0., 3.])
+    """
+    return xp.log2(input)
+
+
+@floating(input=lambda g, input: g / (input * math.log(10)))
+def log10(xp, input):
+    """Logarithm to base 10. Source: `torch.log10`.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([1.0, 2000.0]).log10()
+    tensor([0.0000, 3.3010])
+    """
+    return xp.log10(input)
+
+
+@floating(input=lambda g, input, other: g * sigmoid(input - other), other=lambda g, input, other: g * sigmoid(other - input))
+def logaddexp(xp, input, other):
+    """log(exp(input) + exp(other)) without overflow. Source: `torch.logaddexp`.
+
+    >>> import minigrad as mg
+    >>> mg.logaddexp(mg.tensor([1000.0]), mg.tensor([1000.0]))
+    tensor([1000.6932])
+    """
+    return xp.logaddexp(input, other)
+
+
 @floating(input=lambda g, out: g / (2 * out))
 def sqrt(xp, input):
     """Square root; its slope at 0 is infinite. Source: `torch.sqrt`.
@@ -307,28 +367,6 @@ def reciprocal(xp, input):
     tensor([ 0.5000, -0.2500])
     """
     return 1 / input
-
-
-@floating(input=lambda g, input: g * cos(input))
-def sin(xp, input):
-    """Sine of an angle in radians. Source: `torch.sin`.
-
-    >>> import minigrad as mg
-    >>> mg.tensor([0.0, 1.0]).sin()
-    tensor([0.0000, 0.8415])
-    """
-    return xp.sin(input)
-
-
-@floating(input=lambda g, input: -g * sin(input))
-def cos(xp, input):
-    """Cosine of an angle in radians. Source: `torch.cos`.
-
-    >>> import minigrad as mg
-    >>> mg.tensor([0.0, 1.0]).cos()
-    tensor([1.0000, 0.5403])
-    """
-    return xp.cos(input)
 
 
 # ----------------------------------------------------------------------------------------------------- activations
@@ -421,270 +459,3 @@ def gelu(input: Any, approximate: str = "none") -> Any:
     if approximate not in ("none", "tanh"):
         raise RuntimeError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
     return _gelu(input, approximate=approximate)
-
-
-# --------------------------------------------------------------------------------------------------- choosing values
-
-
-@elementwise(
-    input=lambda g, input, other: g * ((input > other) + 0.5 * (input == other)),
-    other=lambda g, input, other: g * ((other > input) + 0.5 * (input == other)),
-)
-def maximum(xp, input, other):
-    """The larger of each pair; NaN if either is; a tie splits the gradient. Source: `torch.maximum`.
-
-    >>> import minigrad as mg
-    >>> mg.maximum(mg.tensor([1.0, 5.0]), mg.tensor([3.0, 2.0]))
-    tensor([3., 5.])
-    """
-    return xp.maximum(input, other)
-
-
-@elementwise(
-    input=lambda g, input, other: g * ((input < other) + 0.5 * (input == other)),
-    other=lambda g, input, other: g * ((other < input) + 0.5 * (input == other)),
-)
-def minimum(xp, input, other):
-    """The smaller of each pair; NaN if either is; a tie splits the gradient. Source: `torch.minimum`.
-
-    >>> import minigrad as mg
-    >>> mg.minimum(mg.tensor([1.0, 5.0]), mg.tensor([3.0, 2.0]))
-    tensor([1., 2.])
-    """
-    return xp.minimum(input, other)
-
-
-def _inside(input, min, max):
-    inside = True if min is None else input >= min
-    return inside if max is None else inside & (input <= max)
-
-
-@elementwise(
-    input=lambda g, input, min, max: g * _inside(input, min, max),
-    min=lambda g, input, min, max: g * ((input < min) if max is None else (input < min) & (min < max)),
-    max=lambda g, input, min, max: g * ((input > max) if min is None else (input > max) | (max < min)),
-)
-def clamp(xp, input, min=None, max=None):
-    """Each element, but not below min and not above max; the gradient passes at the borders. Source: `torch.clamp`.
-
-    Args:
-        input: any shape.
-        min, max: numbers or tensors; at least one.
-
-    Raises:
-        RuntimeError: neither min nor max is given.
-
-    >>> import minigrad as mg
-    >>> mg.tensor([-1.0, 0.5, 2.0]).clamp(0, 1)
-    tensor([0.0000, 0.5000, 1.0000])
-    """
-    if min is None and max is None:
-        raise RuntimeError("at least one of min and max must be given")
-    if min is not None:
-        input = xp.maximum(input, min)
-    return input if max is None else xp.minimum(input, max)
-
-
-@op(input=lambda g, condition: where(condition, g, 0.0), other=lambda g, condition: where(condition, 0.0, g))
-def _where(xp, condition, input, other):
-    if condition.dtype.kind != "b":
-        raise RuntimeError(f"condition must be a bool tensor, got {condition.dtype}; compare, or convert with .bool()")
-    target = dtypes.result_type([input, other])
-    return xp.where(condition, xp.asarray(input, target), xp.asarray(other, target))
-
-
-def where(condition: Any, input: Any = None, other: Any = None) -> Any:
-    """`input` where the condition holds, `other` elsewhere, broadcasting. Source: `torch.where`.
-
-    What is not chosen gets gradient zero, whatever it is; but `0 * inf` upstream of it is NaN, so guard the
-    argument of a function as well as its result.
-
-    Args:
-        condition: bool tensor.
-        input, other: tensors or numbers; left out, the indices of the true elements, one tensor per dimension.
-
-    Raises:
-        RuntimeError: the condition is not bool.
-
-    >>> import minigrad as mg
-    >>> x = mg.tensor([-1.0, 2.0])
-    >>> mg.where(x > 0, x, 0.0)
-    tensor([0., 2.])
-    """
-    if input is None and other is None:
-        return condition.nonzero(as_tuple=True)
-    return _where(condition, input, other)
-
-
-@op(input=lambda g, mask: where(mask, 0.0, g), value=lambda g, mask: where(mask, g, 0.0))
-def masked_fill(xp, input, mask, value):
-    """`input` with the elements where the mask is true replaced by a value. Source: `torch.masked_fill`.
-
-    Args:
-        input: any shape.
-        mask: bool tensor that broadcasts with the input.
-        value: a number or a 0-d tensor.
-
-    Raises:
-        RuntimeError: the mask is not bool, or the value is not one number.
-
-    >>> import minigrad as mg
-    >>> mg.tensor([1.0, 2.0]).masked_fill(mg.tensor([True, False]), 0)
-    tensor([0., 2.])
-    """
-    if getattr(mask, "dtype", None) != dtypes.bool:
-        raise RuntimeError(f"mask must be a bool tensor, got {getattr(mask, 'dtype', type(mask).__name__)}")
-    if getattr(value, "ndim", 0):
-        raise RuntimeError(f"value must be a number or a 0-d tensor, got shape {value.shape}")
-    return xp.where(mask, xp.asarray(value, input.dtype), input)
-
-
-@elementwise(
-    input=lambda g, weight: g * (1 - weight),
-    end=lambda g, weight: g * weight,
-    weight=lambda g, input, end: g * (end - input),
-)
-def lerp(xp, input, end, weight):
-    """`input + weight * (end - input)`: the way from input to end. Source: `torch.lerp`.
-
-    >>> import minigrad as mg
-    >>> mg.lerp(mg.tensor([0.0]), mg.tensor([10.0]), 0.3)
-    tensor([3.])
-    """
-    return input + weight * (end - input)
-
-
-# ------------------------------------------------------------------------------------ comparisons and logic: no gradient
-
-
-@elementwise()
-def eq(xp, input, other):
-    """Whether each pair is equal. Source: `torch.eq`.
-
-    >>> import minigrad as mg
-    >>> mg.tensor([1, 2]) == 2
-    tensor([False,  True])
-    """
-    return xp.equal(input, other)
-
-
-@elementwise()
-def ne(xp, input, other):
-    """Whether each pair differs. Source: `torch.ne`."""
-    return xp.not_equal(input, other)
-
-
-@elementwise()
-def lt(xp, input, other):
-    """Whether input < other. Source: `torch.lt`."""
-    return xp.less(input, other)
-
-
-@elementwise()
-def le(xp, input, other):
-    """Whether input <= other. Source: `torch.le`."""
-    return xp.less_equal(input, other)
-
-
-@elementwise()
-def gt(xp, input, other):
-    """Whether input > other. Source: `torch.gt`."""
-    return xp.greater(input, other)
-
-
-@elementwise()
-def ge(xp, input, other):
-    """Whether input >= other. Source: `torch.ge`."""
-    return xp.greater_equal(input, other)
-
-
-@op()
-def logical_not(xp, input):
-    """Whether each element is zero or False. Source: `torch.logical_not`."""
-    return xp.logical_not(input)
-
-
-@op()
-def logical_and(xp, input, other):
-    """Whether both are nonzero. Source: `torch.logical_and`."""
-    return xp.logical_and(input, other)
-
-
-@op()
-def logical_or(xp, input, other):
-    """Whether one is nonzero. Source: `torch.logical_or`."""
-    return xp.logical_or(input, other)
-
-
-@op()
-def logical_xor(xp, input, other):
-    """Whether exactly one is nonzero. Source: `torch.logical_xor`."""
-    return xp.logical_xor(input, other)
-
-
-@elementwise()
-def bitwise_and(xp, input, other):
-    """Bits set in both; for bool tensors, logical and. Source: `torch.bitwise_and`."""
-    return xp.bitwise_and(input, other)
-
-
-@elementwise()
-def bitwise_or(xp, input, other):
-    """Bits set in either; for bool tensors, logical or. Source: `torch.bitwise_or`."""
-    return xp.bitwise_or(input, other)
-
-
-@elementwise()
-def bitwise_xor(xp, input, other):
-    """Bits set in exactly one. Source: `torch.bitwise_xor`."""
-    return xp.bitwise_xor(input, other)
-
-
-@elementwise()
-def bitwise_not(xp, input):
-    """All bits flipped; for bool tensors, logical not. Source: `torch.bitwise_not`."""
-    return xp.invert(input)
-
-
-@elementwise()
-def isnan(xp, input):
-    """Whether each element is NaN. Source: `torch.isnan`."""
-    return xp.isnan(input)
-
-
-@elementwise()
-def isinf(xp, input):
-    """Whether each element is inf or -inf. Source: `torch.isinf`."""
-    return xp.isinf(input)
-
-
-@elementwise()
-def isfinite(xp, input):
-    """Whether each element is neither infinite nor NaN. Source: `torch.isfinite`."""
-    return xp.isfinite(input)
-
-
-@elementwise()
-def isclose(xp, input, other, *, rtol=1e-05, atol=1e-08, equal_nan=False):
-    """Whether |input - other| <= atol + rtol * |other|. Source: `torch.isclose`."""
-    return xp.isclose(input, other, rtol=rtol, atol=atol, equal_nan=equal_nan)
-
-
-def allclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
-    """Whether all pairs are close, see `isclose`. Source: `torch.allclose`.
-
-    >>> import minigrad as mg
-    >>> mg.allclose(mg.tensor([1.0]), mg.tensor([1.0 + 1e-7]))
-    True
-    """
-    return bool(isclose(input, other, rtol=rtol, atol=atol, equal_nan=equal_nan).all())
-
-
-def equal(input: Any, other: Any) -> bool:
-    """Whether two tensors have the same shape and elements. Source: `torch.equal`.
-
-    >>> import minigrad as mg
-    >>> mg.equal(mg.tensor([1, 2]), mg.tensor([1, 2]))
-    True
-    """
-    return input.shape == other.shape and bool((input == other).all())

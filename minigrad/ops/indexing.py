@@ -166,7 +166,8 @@ def _write(xp, input, value, *, index):
 
 def _write_zero(g, index):
     if isinstance(g, op_module.Tensor):
-        return g - _put(g[index], shape=g.shape, index=index, repeats=False)
+        hit = _write(backend.namespace(g.array).zeros(g.shape, bool), True, index=index)
+        return g.masked_fill(op_module.Tensor._wrap(hit), 0)
     g = g.copy()
     g[index] = 0
     return g
@@ -251,14 +252,7 @@ def _clear_view(g, steps):
     return cleared
 
 
-# ------------------------------------------------------------------------------------------ by tensors of indices
-
-
-def _along(xp, index, dim):
-    """For each dimension its own positions, but the index for one of them: what NumPy calls take_along_axis."""
-    grid = list(xp.ogrid[tuple(slice(n) for n in index.shape)])
-    grid[dim] = index
-    return tuple(grid)
+# ----------------------------------------------------------------------------------- along one dimension, and tables
 
 
 def _index_array(name: str, index: Any) -> Any:
@@ -269,41 +263,11 @@ def _index_array(name: str, index: Any) -> Any:
     return array
 
 
-def gather(input: Any, dim: int, index: Any) -> Any:
-    """Along a dimension, the element that the index names at each place. Source: `torch.gather`.
-
-    Args:
-        input: any shape.
-        dim: which dimension the index counts.
-        index: integers; as many dimensions as the input, none but `dim` longer.
-
-    Returns:
-        A tensor of the index's shape.
-
-    Raises:
-        RuntimeError: shapes or dtype of the index do not fit.
-        IndexError: an index is out of bounds.
-
-    >>> import minigrad as mg
-    >>> mg.tensor([[1, 2], [3, 4]]).gather(1, mg.tensor([[1], [0]]))
-    tensor([[2],
-            [3]])
-    """
-    array = _index_array("gather", index)
-    dim = normalize_dim(dim, input.ndim)
-    if array.ndim != input.ndim or any(
-        n > m for i, (n, m) in enumerate(zip(array.shape, input.shape)) if i != dim
-    ):
-        raise RuntimeError(
-            f"gather: the index {tuple(array.shape)} must have the dimensions of the input {tuple(input.shape)} and be no "
-            f"larger but in dimension {dim}"
-        )
-    if input.ndim == 0:
-        return input.clone()
-    _check_advanced(array, input.shape, dim)
-    if (array < 0).any():
-        raise IndexError("gather: index must not be negative")
-    return _select(input, index=_along(backend.namespace(array), array, dim))
+def _along(xp, index, dim):
+    """For each dimension its own positions, but the index for one of them: what NumPy calls take_along_axis."""
+    grid = list(xp.ogrid[tuple(slice(n) for n in index.shape)])
+    grid[dim:] = [index, *grid[dim + 1 :]][: len(grid) - dim]
+    return tuple(grid)
 
 
 def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
@@ -324,34 +288,25 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     return _select(input, index=_along(xp, xp.broadcast_to(array, shape), dim))
 
 
-def index_select(input: Any, dim: int, index: Any) -> Any:
-    """The slices of a dimension that the index names. Source: `torch.index_select`.
-
-    >>> import minigrad as mg
-    >>> mg.tensor([[1, 2], [3, 4]]).index_select(1, mg.tensor([1, 1, 0]))
-    tensor([[2, 2, 1],
-            [4, 4, 3]])
-    """
-    array = _index_array("index_select", index)
-    if array.ndim > 1:
-        raise RuntimeError(f"index_select: the index must have 1 dimension, got shape {tuple(array.shape)}")
-    lead = (slice(None),) * normalize_dim(dim, input.ndim)
-    return getitem(input, (*lead, array.reshape(-1)))
+def _winners(g, input, src, out, index):
+    """The gradient shared by all that reached the extremum, and which of src did."""
+    hits = (src == out[index]) * 1.0
+    return g / ((input == out) + _put(hits, shape=tuple(out.shape), index=index, repeats=True)), hits
 
 
-def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
-    """A copy of the input with `src` added where the index says, along a dimension. Source: `torch.scatter_add`.
+def _src_slope(g, input, src, out, index):
+    share, hits = _winners(g, input, src, out, index)
+    return share[index] * hits
 
-    >>> import minigrad as mg
-    >>> mg.zeros(3).scatter_add(0, mg.tensor([0, 2, 2]), mg.tensor([1.0, 2.0, 3.0]))
-    tensor([1., 0., 5.])
-    """
-    array = _index_array("scatter_add", index)
-    dim = normalize_dim(dim, input.ndim)
-    _check_advanced(array, input.shape, dim)
-    part = src[tuple(slice(n) for n in array.shape)]
-    places = _along(backend.namespace(array), array, dim)
-    return input + _put(part, shape=tuple(input.shape), index=places, repeats=True)
+
+@op(
+    input=lambda g, input, src, out, index: _winners(g, input, src, out, index)[0] * (input == out),
+    src=lambda g, input, src, out, index: _src_slope(g, input, src, out, index),
+)
+def _scatter_extreme(xp, input, src, *, index, largest):
+    out = input.copy()
+    (xp.maximum if largest else xp.minimum).at(out, index, src)
+    return out
 
 
 def masked_select(input: Any, mask: Any) -> Any:

@@ -156,3 +156,15 @@ def outer(input, vec2):
     """All products of the elements of two vectors. Source: `torch.outer`."""
     _need("outer", input.ndim == 1 and vec2.ndim == 1, input, vec2)
     return input.unsqueeze(1) * vec2
+
+
+def addmm(input, mat1, mat2, *, beta=1, alpha=1):
+    """`beta * input + alpha * (mat1 @ mat2)`. Source: `torch.addmm`."""
+    product = mm(mat1, mat2)
+    return beta * input + (product if alpha == 1 else alpha * product)
+
+
+def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):
+    """`addmm` for stacks of matrices. Source: `torch.baddbmm`."""
+    product = bmm(batch1, batch2)
+    return beta * input + (product if alpha == 1 else alpha * product)

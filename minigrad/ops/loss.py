@@ -70,12 +70,19 @@ def _same_shape(name: str, input: Any, target: Any) -> None:
         )
 
 
-def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+def _weighted(name: str, loss: Any, weight: Any, reduction: str) -> Any:
+    _same_shape(f"{name}: weight", loss, weight)
+    loss = _reduce(name, loss * weight, "sum" if reduction == "mean" else reduction)
+    return loss / sum(weight) if reduction == "mean" else loss
+
+
+def mse_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
     """Mean squared difference. Source: `torch.nn.functional.mse_loss`.
 
     Args:
         input, target: of the same shape (PyTorch broadcasts with a warning; here it is an error).
         reduction: "mean", "sum" or "none".
+        weight: of each element, of the same shape; "mean" divides by their sum.
 
     Raises:
         ValueError: different shapes, or another reduction.
@@ -86,17 +93,21 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
     """
     _same_shape("mse_loss", input, target)
     _check_reduction("mse_loss", reduction)
+    if weight is not None:
+        return _weighted("mse_loss", (input - target) ** 2, weight, reduction)
     return _squared_error(input, target, reduction=reduction)
 
 
-def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
-    """Mean absolute difference. Source: `torch.nn.functional.l1_loss`.
+def l1_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
+    """Mean absolute difference; see `mse_loss`. Source: `torch.nn.functional.l1_loss`.
 
     >>> import minigrad as mg
     >>> mg.nn.functional.l1_loss(mg.tensor([1.0, -2.0]), mg.tensor([0.0, 0.0]))
     tensor(1.5000)
     """
     _same_shape("l1_loss", input, target)
+    if weight is not None:
+        return _weighted("l1_loss", abs_(input - target), weight, reduction)
     return _reduce("l1_loss", abs_(input - target), reduction)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from ..composite import composite
 from ..kernels import cpu as kernels
 from .elementwise import rsqrt
@@ -52,3 +54,36 @@ def layer_norm(
         if x is not None and tuple(x.shape) != expected:
             raise RuntimeError(f"layer_norm: {name} must have shape {expected}, got {tuple(x.shape)}")
     return _layer_norm(input, weight, bias, dims=tuple(range(-len(expected), 0)), eps=eps)
+
+
+@composite
+def _rms_norm(input, weight=None, *, dims, eps):
+    out = input * rsqrt(mean(input * input, dims, True) + eps)
+    return out if weight is None else out * weight
+
+
+def rms_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, eps: float | None = None) -> Any:
+    """Scale the last dimensions to mean square 1, then by weight.
+
+    Args:
+        input: (..., *normalized_shape).
+        normalized_shape: sizes of the last dimensions, over which the mean is taken.
+        weight: of that shape, or None.
+        eps: added to the mean square; if None, the distance of the dtype's 1 to its next number.
+
+    Raises:
+        RuntimeError: the input does not end in normalized_shape, or weight has another shape.
+
+    Source: Zhang and Sennrich, Root Mean Square Layer Normalization, 2019; `torch.nn.functional.rms_norm`.
+
+    >>> import minigrad as mg
+    >>> rms_norm(mg.tensor([3.0, 4.0]), (2,))
+    tensor([0.8485, 1.1314])
+    """
+    expected = tuple(normalized_shape)
+    if not expected or tuple(input.shape[-len(expected) :]) != expected:
+        raise RuntimeError(f"rms_norm: expected an input whose shape ends in {expected}, got {tuple(input.shape)}")
+    if weight is not None and tuple(weight.shape) != expected:
+        raise RuntimeError(f"rms_norm: weight must have shape {expected}, got {tuple(weight.shape)}")
+    eps = float(np.finfo(input.dtype).eps) if eps is None else eps
+    return _rms_norm(input, weight, dims=tuple(range(-len(expected), 0)), eps=eps)

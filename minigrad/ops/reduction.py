@@ -10,7 +10,8 @@ from typing import Any
 
 from .. import dtypes
 from ..op import op
-from .elementwise import exp, maximum, minimum, sqrt, where
+from .choice import maximum, minimum, where
+from .elementwise import exp, sqrt
 from .indexing import take_along_dim
 from .shape import axes, expand, flip, kept_shape, normalize_dim
 
@@ -246,61 +247,6 @@ def min(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     tensor(1.)
     """
     return _extremum(input, dim, keepdim, amin, argmin, minimum)
-
-
-@op()
-def argsort(xp, input, *, dim=-1, descending=False, stable=True):
-    """Indices that would sort along a dimension; equal elements keep their order. Source: `torch.argsort`.
-
-    >>> import minigrad as mg
-    >>> mg.tensor([3, 1, 2]).argsort()
-    tensor([1, 2, 0])
-    """
-    if input.ndim == 0:
-        return xp.zeros((), xp.int64)
-    axis = normalize_dim(dim, input.ndim)
-    if not descending:
-        return xp.argsort(input, axis=axis, kind="stable")
-    backwards = xp.argsort(xp.flip(input, axis), axis=axis, kind="stable")  # so that equal elements keep their order
-    return input.shape[axis] - 1 - xp.flip(backwards, axis)
-
-
-def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> Extremum:
-    """Elements in order along a dimension, and where they were; equal ones keep their order. Source: `torch.sort`.
-
-    >>> import minigrad as mg
-    >>> mg.tensor([3, 1, 2]).sort(descending=True).values
-    tensor([3, 2, 1])
-    """
-    order = argsort(input, dim, descending)
-    return Extremum(take_along_dim(input, order, dim) if input.ndim else input, order)
-
-
-def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Extremum:
-    """The k largest (or smallest) elements along a dimension in order, and where they were. Source: `torch.topk`.
-
-    Args:
-        input: any shape.
-        k: how many.
-        dim: along which dimension.
-        largest: False gives the smallest.
-        sorted: no effect: the result is always in order.
-
-    Raises:
-        RuntimeError: the dimension has fewer than k elements.
-
-    >>> import minigrad as mg
-    >>> mg.tensor([3, 1, 2]).topk(2).values
-    tensor([3, 2])
-    """
-    dim = normalize_dim(dim, input.ndim)
-    size = input.shape[dim] if input.ndim else 1
-    if not 0 <= k <= size:
-        raise RuntimeError(f"topk: k must be from 0 to {size}, the size of dimension {dim}, got {k}")
-    order = argsort(input, dim, largest)
-    if input.ndim:
-        order = order[(slice(None),) * dim + (slice(0, k),)]
-    return Extremum(take_along_dim(input, order, dim) if input.ndim else input, order)
 
 
 @op()

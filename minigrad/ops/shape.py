@@ -430,25 +430,22 @@ def _pad_constant(xp, input, *, widths, value):
     return xp.pad(input, widths, constant_values=value)
 
 
-def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
-    """Put elements before and after, dimension by dimension from the last. Source: `torch.nn.functional.pad`.
+def pad(input: Any, pad: Sequence[int], value: float | None = None) -> Any:
+    """Put a number before and after, dimension by dimension from the last; the other modes stand in nn/padding.py.
 
     Args:
         input: any shape.
         pad: (before last, after last, before next to last, ...); negative numbers cut off.
-        mode: "constant" (the others come with the convolutions).
         value: what to put there; 0 if None.
 
     Raises:
-        RuntimeError: an odd number of widths, more of them than dimensions, or another mode.
+        RuntimeError: an odd number of widths, more of them than dimensions, or more cut off than there is.
 
     >>> import minigrad as mg
     >>> mg.nn.functional.pad(mg.tensor([[1, 2]]), (1, 0, 0, 1))
     tensor([[0, 1, 2],
             [0, 0, 0]])
     """
-    if mode != "constant":
-        raise RuntimeError(f"pad: mode {mode!r} is not supported, only 'constant'")
     if len(pad) % 2 or len(pad) > 2 * input.ndim:
         raise RuntimeError(
             f"pad: expected two widths for each of at most {input.ndim} dimensions, got {len(pad)} widths"
@@ -456,73 +453,12 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     pairs = [(pad[i], pad[i + 1]) for i in range(0, len(pad), 2)]
     widths = [(0, 0)] * (input.ndim - len(pairs)) + pairs[::-1]
     if any(n < 0 for pair in widths for n in pair):
+        if any(n + min(low, high, low + high) < 0 for n, (low, high) in zip(input.shape, widths)):
+            raise RuntimeError(f"pad: {tuple(pad)} cuts off more than there is of shape {tuple(input.shape)}")
         cuts = [(max(0, -low), max(0, -high)) for low, high in widths]
         input = _unpad(input, cuts)
         widths = [(max(0, low), max(0, high)) for low, high in widths]
     return _pad_constant(input, widths=tuple(widths), value=0 if value is None else value)
-
-
-def repeat(input: Any, *repeats: Any) -> Any:
-    """Copies of the tensor laid side by side along each dimension. Source: `torch.Tensor.repeat`.
-
-    >>> import minigrad as mg
-    >>> mg.tensor([1, 2]).repeat(2, 2)
-    tensor([[1, 2, 1, 2],
-            [1, 2, 1, 2]])
-    """
-    times = sizes(repeats)
-    if len(times) < input.ndim:
-        raise RuntimeError(f"repeat: expected a number for each of {input.ndim} dimensions, got {len(times)}")
-    shape = (1,) * (len(times) - input.ndim) + tuple(input.shape)
-    interleaved = _reshape(input, shape=tuple(n for size in shape for n in (1, size)))
-    wide = _expand(interleaved, shape=tuple(n for pair in zip(times, shape) for n in pair))
-    return _reshape(wide, shape=tuple(a * b for a, b in zip(times, shape)))
-
-
-def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
-    """Elements moved along dimensions, those pushed out come in again. Source: `torch.roll`.
-
-    >>> import minigrad as mg
-    >>> mg.arange(4).roll(1)
-    tensor([3, 0, 1, 2])
-    """
-    if dims is None:
-        return reshape_as(roll(flatten(input), shifts, 0), input)
-    for shift, dim in zip((shifts,) if isinstance(shifts, int) else shifts, axes(dims, input.ndim)):
-        cut = -shift % max(input.shape[dim], 1)
-        input = cat([narrow(input, dim, cut, input.shape[dim] - cut), narrow(input, dim, 0, cut)], dim)
-    return input
-
-
-# ------------------------------------------------------------------------------------------------ triangles of a matrix
-
-
-@op(input=lambda g, diagonal: tril(g, diagonal))
-def tril(xp, input, *, diagonal=0):
-    """The lower triangle of each matrix, zeros elsewhere. Source: `torch.tril`.
-
-    >>> import minigrad as mg
-    >>> mg.ones(2, 3).tril()
-    tensor([[1., 0., 0.],
-            [1., 1., 0.]])
-    """
-    if input.ndim < 2:
-        raise RuntimeError(f"expected at least 2 dimensions, got shape {tuple(input.shape)}")
-    return xp.tril(input, diagonal)
-
-
-@op(input=lambda g, diagonal: triu(g, diagonal))
-def triu(xp, input, *, diagonal=0):
-    """The upper triangle of each matrix, zeros elsewhere. Source: `torch.triu`.
-
-    >>> import minigrad as mg
-    >>> mg.ones(2, 3).triu(1)
-    tensor([[0., 1., 1.],
-            [0., 0., 1.]])
-    """
-    if input.ndim < 2:
-        raise RuntimeError(f"expected at least 2 dimensions, got shape {tuple(input.shape)}")
-    return xp.triu(input, diagonal)
 
 
 # ---------------------------------------------------------------------------------- copies, other dtypes and devices

@@ -268,8 +268,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """`minigrad train gpt`; returns the exit code."""
-    mg.empty(0, device=options.device)  # what is missing is said before the work, not after it
-    require("safetensors", "train")
+    require("safetensors", "train")  # what is missing is said before the work, not after it
     require("matplotlib", "train")
     given = {f.name: getattr(options, f.name) for f in fields(Settings) if hasattr(options, f.name)}
     if Path(given.get("data", "")).is_file():

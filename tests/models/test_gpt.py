@@ -62,7 +62,7 @@ class TorchGPT(torch.nn.Module):
         return logits, -logp[targets != -100].mean()
 
 
-def make(config: GPTConfig = CONFIG, seed: int = 0, scale: float = 8.0) -> GPT:
+def make(config: GPTConfig = CONFIG, seed: int = 0, scale: float = 3.0) -> GPT:
     """A GPT in float64 whose weights are large enough for every part to matter."""
     mg.manual_seed(seed)
     model = GPT(config).double()
@@ -131,7 +131,7 @@ def test_no_place_sees_a_later_one():
         changed = idx.copy()
         changed[:, t] = (changed[:, t] + 3) % 11
         after = model(mg.tensor(changed))[0].detach().numpy()
-        np.testing.assert_array_equal(after[:, :t], before[:, :t])
+        np.testing.assert_allclose(after[:, :t], before[:, :t], rtol=0, atol=1e-12)
         assert (np.abs(after[:, t:] - before[:, t:]).max(-1) > 1e-6).all(), "and every later one sees it"
 
 
@@ -189,7 +189,7 @@ def test_greedy_takes_the_likeliest_beyond_the_context_too():
 
 @pytest.mark.parametrize(("temperature", "top_k"), [(1.0, None), (0.5, None), (2.0, 3), (1.0, 1), (1.0, 99)])
 def test_tokens_come_as_often_as_they_should(temperature, top_k):
-    model, n = make(scale=3.0), 4000
+    model, n = make(), 4000
     generator = mg.Generator().manual_seed(5)
     drawn = model.generate(mg.tensor([[2, 9]]).expand(n, 2), 1, temperature, top_k, generator).numpy()[:, 2]
     p = probabilities(model, np.array([[2, 9]]))[0] ** (1 / temperature)
@@ -207,8 +207,10 @@ def test_equal_seeds_write_equal_texts_and_streaming_is_the_same():
     assert model.generate(start, 20, generator=mg.Generator().manual_seed(1)).tolist() == one
     assert model.generate(start, 20, generator=mg.Generator().manual_seed(2)).tolist() != one
     stream = model.stream(start, 20, generator=mg.Generator().manual_seed(1))
+    recorded = []
+    model.register_forward_hook(lambda *_: recorded.append(mg.is_grad_enabled()))
     first = next(stream)
-    assert first.shape == (1, 1) and mg.is_grad_enabled(), "recording is off while a token is computed, and only then"
+    assert first.shape == (1, 1) and recorded == [False] and mg.is_grad_enabled(), "off only while a token is computed"
     assert [4, first.item(), *[token.item() for token in stream]] == one[0]
 
 

@@ -1,4 +1,4 @@
-"""Linear, Embedding, LayerNorm, Dropout against PyTorch's."""
+"""Linear, LayerNorm, Dropout against PyTorch's."""
 
 from __future__ import annotations
 
@@ -20,27 +20,6 @@ def test_linear(shape, bias):
     same(ours, theirs, np.random.default_rng(0).standard_normal(shape))
 
 
-@pytest.mark.parametrize("padding_idx", [None, 0, 2, -1])
-@pytest.mark.parametrize("shape", [(), (7,), (3, 5)])
-def test_embedding(shape, padding_idx):
-    theirs = scramble(torch.nn.Embedding(6, 3, padding_idx=padding_idx))
-    ours = load(nn.Embedding(6, 3, padding_idx=padding_idx), theirs)
-    same(ours, theirs, np.random.default_rng(0).integers(0, 6, shape))
-
-
-def test_embedding_padding_row_starts_as_zeros_and_others_do_not():
-    table = nn.Embedding(4, 3, padding_idx=-2).weight.detach().numpy()
-    assert (table[2] == 0).all() and (table[[0, 1, 3]] != 0).all()
-
-
-@pytest.mark.parametrize("freeze", [True, False])
-def test_embedding_from_pretrained(freeze):
-    table = mg.randn(4, 3)
-    layer = nn.Embedding.from_pretrained(table, freeze=freeze, padding_idx=1)
-    assert layer.weight.requires_grad is not freeze
-    assert (layer(mg.tensor([3, 1])) == table[[3, 1]]).all()
-
-
 @pytest.mark.parametrize(
     ("shape", "options"),
     [
@@ -55,6 +34,25 @@ def test_layer_norm(shape, options):
     theirs = scramble(torch.nn.LayerNorm(shape, **options))
     ours = load(nn.LayerNorm(shape, **options), theirs)
     same(ours, theirs, np.random.default_rng(0).standard_normal((2, 3, 4)) * 3 + 1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "input"),
+    [(6, {}, (3, 6)), ((2, 6), {"eps": 0.1}, (3, 2, 6)), ([6], {"elementwise_affine": False}, (6,))],
+)
+def test_rms_norm(shape, options, input):
+    theirs = scramble(torch.nn.RMSNorm(shape, **options))
+    ours = nn.RMSNorm(shape, **options)
+    assert repr(ours) == repr(theirs) and all((p == 1).all() for p in ours.parameters())
+    same(load(ours, theirs), theirs, np.random.default_rng(0).standard_normal(input) * 2 + 1, second=True)
+
+
+def test_rms_norm_by_default_adds_the_epsilon_of_the_dtype():
+    x = np.full((2, 3), 1e-4) * [[1], [-3]]
+    for dtype in ("float32", "float64"):
+        found = nn.functional.rms_norm(mg.tensor(x, dtype=dtype), (3,))
+        expected = torch.nn.functional.rms_norm(torch.tensor(x, dtype=getattr(torch, dtype)), (3,))
+        np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-6)
 
 
 def test_layer_norm_starts_as_ones_and_zeros():
@@ -87,7 +85,7 @@ def test_dropout_in_place():
 
 @pytest.mark.parametrize("dtype", [mg.float16, mg.float32, mg.float64])
 def test_parameters_have_the_dtype_that_was_asked_for(dtype):
-    for layer in (nn.Linear(2, 3, dtype=dtype), nn.Embedding(2, 3, dtype=dtype), nn.LayerNorm(2, dtype=dtype)):
+    for layer in (nn.Linear(2, 3, dtype=dtype), nn.LayerNorm(2, dtype=dtype)):
         assert {p.dtype for p in layer.parameters()} == {dtype}
 
 
@@ -95,14 +93,63 @@ def test_parameters_have_the_dtype_that_was_asked_for(dtype):
     ("make", "error", "words"),
     [
         (lambda: nn.Dropout(1.5), ValueError, "p must be from 0 to 1, got 1.5"),
-        (lambda: nn.Embedding(3, 2, padding_idx=3), ValueError, "padding_idx 3 is out of range for 3 rows"),
         (lambda: nn.Linear(-1, 2), ValueError, "sizes must not be negative"),
-        (lambda: nn.Embedding.from_pretrained(mg.ones(3)), ValueError, "2-d table"),
         (lambda: nn.Linear(3, 2)(mg.ones(2, 4)), RuntimeError, "3 features"),
         (lambda: nn.LayerNorm(3)(mg.ones(2, 4)), RuntimeError, r"ends in \(3,\)"),
-        (lambda: nn.Embedding(3, 2)(mg.tensor([3])), IndexError, "out of range"),
     ],
 )
 def test_bad_input(make, error, words):
     with pytest.raises(error, match=words):
         make()
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("lead", [(5,), (), (2, 3)])
+def test_bilinear(lead, bias):
+    theirs = scramble(torch.nn.Bilinear(3, 4, 2, bias=bias))
+    ours = nn.Bilinear(3, 4, 2, bias=bias)
+    assert repr(ours) == repr(theirs)
+    assert all(0.3 < abs(p.detach().numpy()).max() * np.sqrt(3) <= 1 for p in ours.parameters())
+    rng = np.random.default_rng(0)
+    same(load(ours, theirs), theirs, rng.standard_normal((*lead, 3)), rng.standard_normal((*lead, 4)), second=True)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_lazy_linear_becomes_a_linear_and_keeps_its_parameters(bias):
+    layer = nn.LazyLinear(3, bias=bias, dtype=mg.float64)
+    assert repr(layer) == repr(torch.nn.LazyLinear(3, bias=bias))
+    optimizer = mg.optim.SGD(layer.parameters(), lr=0.5)
+    x = mg.randn(4, 5, dtype=mg.float64)
+    out = layer(x)
+    assert type(layer) is nn.Linear and repr(layer) == repr(torch.nn.Linear(5, 3, bias=bias))
+    before = layer.weight.detach().clone()
+    assert before.shape == (3, 5) and before.dtype == mg.float64 and 0.5 < abs(before.numpy()).max() * np.sqrt(5) <= 1
+    seed = mg.randn(4, 3, dtype=mg.float64)
+    out.backward(seed)
+    optimizer.step()
+    np.testing.assert_allclose(layer.weight.detach().numpy(), (before - seed.T @ x * 0.5).numpy(), rtol=1e-12)
+    layer.zero_grad()
+    theirs = scramble(torch.nn.Linear(5, 3, bias=bias))
+    same(load(layer, theirs), theirs, x.numpy())
+
+
+@pytest.mark.parametrize(("name", "shape", "sizes"), [
+    ("Dropout1d", (300, 50, 3), 1), ("Dropout1d", (9000, 3), 1), ("Dropout2d", (300, 50, 3, 2), 2), ("Dropout2d", (300, 50, 3), 1),
+    ("Dropout2d", (20, 30, 3), 1),
+])  # fmt: skip
+def test_dropout_of_whole_channels(name, shape, sizes):
+    mg.manual_seed(0)
+    layer = getattr(nn, name)(0.3)
+    assert repr(layer) == repr(getattr(torch.nn, name)(0.3))
+    x = mg.tensor(np.random.default_rng(0).standard_normal(shape), requires_grad=True)
+    y = layer(x)
+    kept = (y.detach().numpy() != 0).reshape(-1, int(np.prod(shape[-sizes:])))
+    assert (kept == kept[:, :1]).all() and abs(kept.mean() - 0.7) < 5 * np.sqrt(0.21 / len(kept))
+    seed = np.random.default_rng(1).standard_normal(shape)
+    y.backward(mg.tensor(seed))
+    mask = kept.reshape(shape) / 0.7
+    np.testing.assert_allclose(y.detach().numpy(), x.detach().numpy() * mask, rtol=1e-6)
+    np.testing.assert_allclose(x.grad.numpy(), seed * mask, rtol=1e-6)
+    assert layer.eval()(x) is x
+    in_place = x.detach().clone()
+    assert getattr(nn, name)(1.0, inplace=True)(in_place) is in_place and (in_place == 0).all()

@@ -288,7 +288,7 @@ case("index_select", lambda t, x, i: x.index_select(-1, i), (3, 5), I(7))
 case("scatter_add", lambda t, x, i, s: x.scatter_add(1, i, s), (3, 5), I(3, 4), (3, 4))
 case("masked_select", lambda t, x, m: x.masked_select(m), (3, 4), B(4))
 case("embedding", lambda t, i, w: t.nn.functional.embedding(i, w), I(2, 3), (5, 4))
-case("embedding", lambda t, i, w: t.nn.functional.embedding(i, w, padding_idx=1), I(7), (5, 4), differences=False)
+case("embedding", lambda t, i, w: t.nn.functional.embedding(i, w, padding_idx=2), I(7), (5, 4), differences=False)
 
 
 def _written(t: Any, x: Any, value: Any, index: Any) -> Any:
