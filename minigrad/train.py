@@ -10,6 +10,7 @@ A run ends after so many steps or so many seconds, whichever comes first. How fa
 from __future__ import annotations
 
 import math
+import shutil
 import signal
 import sys
 import threading
@@ -242,7 +243,9 @@ class _ProgressLine:
                 from tqdm import tqdm
             except ImportError:
                 return
-            self.bar = tqdm(total=1.0, file=self.log, bar_format="{bar:24} {desc}", initial=trainer.progress)
+            columns = shutil.get_terminal_size().columns
+            look = {"bar_format": "{bar:24} {desc}", "ncols": columns, "initial": trainer.progress}
+            self.bar = tqdm(total=1.0, file=self.log, **look)
 
     def __enter__(self) -> _ProgressLine:
         return self
@@ -326,12 +329,12 @@ CURVES = [  # key in the history, name, color, width of the line
 
 
 def _label_at_right(axes: Any, labels: list[tuple[float, str, str]]) -> None:
-    """Write each line's name and last value beside its end, pushed apart where they would overlap."""
+    """Write each line's name and last value beside its end, pushed down where they would overlap."""
     low, high = axes.get_ylim()
     room = (high - low) * 0.055
-    y = -math.inf
-    for value, name, color in sorted(labels):
-        y = max(value, y + room)
+    y = math.inf
+    for value, name, color in sorted(labels, reverse=True):
+        y = min(value, y - room)
         axes.annotate(
             f"{name} {value:.2f}", (1, y), xytext=(8, 0), color=color, va="center", annotation_clip=False,
             xycoords=("axes fraction", "data"), textcoords="offset points",

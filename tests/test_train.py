@@ -317,7 +317,7 @@ def test_the_picture_has_both_curves_and_every_baseline(tmp_path, axes):
     assert levels == [2.09, 2.53, 3.31]
     assert axis.get_title(loc="left") == "A title" and "nats" in axis.get_ylabel()
     texts = [text.get_text() for text in axis.texts]
-    assert texts == ["training 1.81", "validation 1.91", "trigram 2.09", "bigram 2.53", "unigram 3.31"]
+    assert texts == ["unigram 3.31", "bigram 2.53", "trigram 2.09", "validation 1.91", "training 1.81"]
 
 
 def test_labels_do_not_overlap_even_where_lines_end_close_together(tmp_path, axes):

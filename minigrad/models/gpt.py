@@ -213,9 +213,7 @@ class GPT(nn.Module):
         if temperature == 0:
             return logits.argmax(-1, keepdim=True)
         if top_k is not None and top_k < logits.shape[-1]:
-            least = logits.amax(-1, keepdim=True)
-            for _ in range(top_k - 1):
-                least = logits.masked_fill(logits >= least, -math.inf).amax(-1, keepdim=True)
+            least = torch.topk(logits, top_k).values[:, -1:]
             logits = logits.masked_fill(logits < least, -math.inf)
         return torch.multinomial(F.softmax(logits / temperature, dim=-1), 1, generator=generator)
 

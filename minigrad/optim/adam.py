@@ -73,7 +73,7 @@ class Adam(Optimizer):
                     state["max_exp_avg_sq"] = zeros_like(p)
             state["step"] += 1
             arrays = [p.array, p.grad.array]  # type: ignore[union-attr]
-            arrays += [x.array for name, x in state.items() if name != "step"]
+            arrays += [state[name].array for name in ("exp_avg", "exp_avg_sq", "max_exp_avg_sq") if name in state]
             for piece in blocks(*arrays):
                 self._move(state["step"], group, *piece)
 

@@ -107,7 +107,7 @@ class Run:
                 f"data: {len(text):,} characters are too few for a context of {settings.context}, since a tenth of "
                 "them is for testing; take a longer text or a smaller --context"
             )
-        self.glance = all_batches(self.test, settings.context, windows=64)
+        self.glance = all_batches(self.test, settings.context, windows=128)
 
         # The model, and how it learns.
         self.config = GPTConfig(

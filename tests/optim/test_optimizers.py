@@ -373,3 +373,22 @@ W = mg.ones(2, requires_grad=True)
 def test_bad_input(make, error, words):
     with pytest.raises(error, match=words):
         make()
+
+
+@pytest.mark.parametrize("amsgrad", [False, True])
+def test_adam_reads_a_loaded_state_by_name_not_by_order(amsgrad):
+    results = []
+    for turn in (False, True):
+        w = mg.tensor([1.0, -2.0], dtype=mg.float64, requires_grad=True)
+        optimizer = mg.optim.Adam([w], lr=0.1, amsgrad=amsgrad)
+        for step in range(4):
+            if step == 2:
+                saved = optimizer.state_dict()
+                if turn:
+                    saved["state"] = {i: dict(reversed(list(state.items()))) for i, state in saved["state"].items()}
+                optimizer.load_state_dict(saved)
+            optimizer.zero_grad()
+            (w * w * w).sum().backward()
+            optimizer.step()
+        results.append(w.tolist())
+    assert results[0] == results[1]
