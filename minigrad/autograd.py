@@ -16,7 +16,6 @@ A Node never points to a Tensor, so nothing here forms a cycle: memory goes the 
 from __future__ import annotations
 
 import heapq
-import importlib
 import itertools
 import sys
 import weakref
@@ -536,14 +535,7 @@ def grad(
     return tuple(results)
 
 
-_ELSEWHERE = {  # where PyTorch has them; these modules stand above this one
-    "Function": ".function", "graph": ".function", "functional": ".derivatives", "gradcheck": ".debug.gradcheck",
-    "gradgradcheck": ".debug.gradcheck", "detect_anomaly": ".debug.anomaly", "set_detect_anomaly": ".debug.anomaly",
-}  # fmt: skip
-
-
 def __getattr__(name: str) -> Any:
-    if name in _ELSEWHERE:
-        module = importlib.import_module(_ELSEWHERE[name], __package__)
-        return getattr(module, name, module)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .autograd_names import find  # what PyTorch has here and we have above this module
+
+    return find(name)

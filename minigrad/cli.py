@@ -1,4 +1,4 @@
-"""The command `minigrad`: train a model, let it write, say what this machine offers."""
+"""The command `minigrad`: train a model, let it write, check derivatives, say what this machine offers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+import shutil
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,12 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where to compute (default: cpu)")
     sub.set_defaults(run=generate)
 
+    text = "compare the derivatives of all operations with finite differences"
+    sub = commands.add_parser("check", help=text, description=f"{text.capitalize()}.", **settings)
+    sub.add_argument("operation", metavar="OPERATION", nargs="?", help="only this one, with its source")
+    sub.add_argument("--seed", type=number(int, 0), default=0, help="of the random numbers (default: 0)")
+    sub.set_defaults(run=check)
+
     text = "versions, device, and which fast paths are on"
     sub = commands.add_parser("info", help=text, description=f"Print {text}.", **settings)
     sub.set_defaults(run=info)
@@ -106,6 +113,26 @@ def generate(options: argparse.Namespace) -> int:
         print(text, end="", flush=True)
     print()
     return 0
+
+
+def check(options: argparse.Namespace) -> int:
+    """`minigrad check`: the table of all operations, their derivative rules and how exact these are."""
+    from .check import table
+
+    names, rows = [options.operation] if options.operation else table.operations(), []
+
+    def measured() -> Iterator[table.Row]:
+        for name in names:
+            rows.append(table.check(name, options.seed))
+            yield rows[-1]
+
+    if options.operation:
+        print(*table.sources(options.operation), "", sep="\n")
+    for line in table.lines(measured(), names, shutil.get_terminal_size((120, 0)).columns):
+        print(line, flush=True)
+    failed = sum(not row.passed for row in rows)
+    print(f"{len(rows)} checked, {failed} with an error above {table.LIMIT:g}")
+    return int(failed > 0)
 
 
 # ------------------------------------------------------------------------------------------------------------ info

@@ -9,7 +9,6 @@ Backward multiplies a row vector by the Jacobian matrix from the left: v J (vjp)
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -245,6 +244,3 @@ def vhp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, 
 def hvp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
     """The same as `vhp`, since Hessian matrices are symmetric, computed as H v. Source: `torch.autograd.functional.hvp`."""
     return _second("hvp", push, func, inputs, v, create_graph, strict)
-
-
-sys.modules["minigrad.autograd.functional"] = sys.modules[__name__]  # for import statements: autograd is no package

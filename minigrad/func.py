@@ -9,12 +9,14 @@ Inside one another they are differentiable. Outermost, the result is a constant 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any
 
+from . import derivatives, graph
 from .autograd import enable_grad
 from .derivatives import leaves_of, pull, push, rows_of, tensors_of
 from .tensor import Tensor
@@ -197,3 +199,7 @@ def jvp(func: Callable, primals: tuple, tangents: tuple, *, has_aux: bool = Fals
 def vmap(*args: Any, **kwargs: Any) -> Any:
     """Not here: write the batch dimension out, as broadcasting does."""
     raise NotImplementedError("vmap: functions are not batched automatically here; give the operations a batch dimension")
+
+
+# autograd is a module, not a package; so that `import minigrad.autograd.functional` finds what PyTorch has there:
+sys.modules.update({"minigrad.autograd.functional": derivatives, "minigrad.autograd.graph": graph})

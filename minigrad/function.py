@@ -321,15 +321,3 @@ def once_differentiable(backward: Callable) -> Callable:
         return tuple(marked) if several else marked[0]
 
     return wrapped
-
-
-class graph:
-    """`autograd.graph`, which has nothing yet but its best known name."""
-
-    @staticmethod
-    def saved_tensors_hooks(pack_hook: Callable, unpack_hook: Callable) -> Any:
-        """Not here; see the error."""
-        raise NotImplementedError(
-            "saved_tensors_hooks: what is kept for backward cannot be exchanged here; to keep less use "
-            "minigrad.utils.checkpoint.checkpoint"
-        )

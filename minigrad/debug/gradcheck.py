@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,25 @@ def gradcheck(
     >>> gradcheck(mg.tanh, mg.tensor([0.3, -1.2], dtype=mg.float64, requires_grad=True))
     True
     """
+    for i, index, found, numeric, value in differences(func, inputs, eps, seed):
+        if not abs(found - numeric) <= atol + rtol * abs(numeric):
+            if not raise_exception:
+                return False
+            raise GradcheckError(
+                f"gradcheck: input {i}, element {index}: the gradient is {found:.8g}, finite differences give "
+                f"{numeric:.8g} (at the value {value:.8g})"
+            )
+    return True
+
+
+def differences(
+    func: Callable[..., Any], inputs: Tensor | Sequence[Any], eps: float = 1e-6, seed: int = 0
+) -> Iterator[tuple[int, tuple[int, ...], float, float, float]]:
+    """What `gradcheck` compares, element by element: see there.
+
+    Yields:
+        Number of the input, index of the element, the gradient, what finite differences give, and the element's value.
+    """
     inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     checked = [(i, x) for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]
     if not checked:
@@ -86,15 +105,7 @@ def gradcheck(
             x.array[index] = before - eps
             below = loss()
             x.array[index] = before
-            numeric, found = (above - below) / (2 * eps), g.array[index].item()
-            if not abs(found - numeric) <= atol + rtol * abs(numeric):
-                if not raise_exception:
-                    return False
-                raise GradcheckError(
-                    f"gradcheck: input {i}, element {index}: the gradient is {found:.8g}, finite differences give "
-                    f"{numeric:.8g} (at the value {before:.8g})"
-                )
-    return True
+            yield i, index, g.array[index].item(), (above - below) / (2 * eps), before
 
 
 def gradgradcheck(
@@ -129,10 +140,25 @@ def gradgradcheck(
     True
     """
     inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    first, everything = gradient_of(func, inputs, seed)
+    found = [y for y in _outputs(func, inputs) if y.requires_grad]
+    wanted = [x for x in inputs if isinstance(x, Tensor) and x.requires_grad]
+    plain = [g for g in autograd.grad(found, wanted, everything[len(inputs) :], allow_unused=True) if g is not None]
+    for g, recorded in zip(plain, first(*everything), strict=True):
+        if not np.allclose(g.array, recorded.array, rtol=1e-9, atol=1e-12):
+            if not raise_exception:
+                return False
+            raise GradcheckError(
+                f"gradgradcheck: the gradient is\n{g}\nbut with create_graph=True it is\n{recorded.detach()}"
+            )
+    return gradcheck(first, everything, eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception, seed=seed)
+
+
+def gradient_of(func: Callable[..., Any], inputs: Sequence[Any], seed: int = 0) -> tuple[Callable[..., Any], tuple]:
+    """The function (x, c) -> d sum(c * func(x)) / dx, and the inputs with random weights c to call it with."""
+    rng, count = np.random.default_rng(seed + 1), len(inputs)
     outputs = [y for y in _outputs(func, inputs) if y.requires_grad]
-    rng = np.random.default_rng(seed + 1)
     weights = [Tensor(rng.standard_normal(y.shape), device=y.device, requires_grad=True) for y in outputs]
-    count = len(inputs)
 
     def first(*everything: Any) -> Any:
         with autograd.enable_grad():
@@ -141,18 +167,7 @@ def gradgradcheck(
             grads = autograd.grad(found, wanted, everything[count:], create_graph=True, allow_unused=True)
         return tuple(g for g in grads if g is not None)
 
-    wanted = [x for x in inputs if isinstance(x, Tensor) and x.requires_grad]
-    plain = [g for g in autograd.grad(outputs, wanted, weights, allow_unused=True) if g is not None]
-    for g, recorded in zip(plain, first(*inputs, *weights), strict=True):
-        if not np.allclose(g.array, recorded.array, rtol=1e-9, atol=1e-12):
-            if not raise_exception:
-                return False
-            raise GradcheckError(
-                f"gradgradcheck: the gradient is\n{g}\nbut with create_graph=True it is\n{recorded.detach()}"
-            )
-    return gradcheck(
-        first, (*inputs, *weights), eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception, seed=seed
-    )
+    return first, (*inputs, *weights)
 
 
 def _outputs(func: Callable[..., Any], inputs: Sequence[Any]) -> list[Tensor]:

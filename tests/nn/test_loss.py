@@ -22,6 +22,7 @@ SOFT = OTHER**2 / (OTHER**2).sum(1, keepdims=True)
 
 SYMMETRIC = ("MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss", "BCEWithLogitsLoss", "KLDivLoss", "MultiLabelSoftMarginLoss")
 COUNTS = rng.poisson(3.0, SHAPE) + 0.0
+COUNTS[0] = 0, 1, 2
 SIGNS = np.sign(OTHER)
 
 
