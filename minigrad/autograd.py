@@ -88,7 +88,7 @@ class inference_mode(no_grad):
 
 
 class set_grad_enabled(_GradMode):
-    """Record operations or not: a context manager, or a plain call that stays in force (as in PyTorch).
+    """Record operations or not: a context manager, a decorator, or a plain call that stays in force (as in PyTorch).
 
     Args:
         mode: True records.
@@ -110,6 +110,10 @@ class set_grad_enabled(_GradMode):
 
     def __exit__(self, *error: Any) -> None:
         grad_mode.set(self._before[0])
+
+    def __call__(self, function: Callable) -> Callable:
+        grad_mode.set(self._before[0])  # a decorator changes nothing until the function is called
+        return (enable_grad if self.mode else no_grad)(function)
 
 
 # --------------------------------------------------------------------------------------------------------- nodes

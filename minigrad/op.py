@@ -48,8 +48,6 @@ REGISTRY: dict[str, Op] = {}  # every operation by name; tests, documentation an
 fast_paths: ContextVar[bool] = ContextVar("fast_paths", default=True)
 
 _F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
-
-
 _NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}
 
 
@@ -73,8 +71,7 @@ class Op:
         self.forward = forward
         self.arguments = [p.name for p in parameters if p.kind is not kinds.KEYWORD_ONLY]
         self.variadic = any(p.kind is kinds.VAR_POSITIONAL for p in parameters)
-        self.option_parameters = [p for p in parameters if p.kind is kinds.KEYWORD_ONLY]
-        self.options = [p.name for p in self.option_parameters]
+        self.options = [p.name for p in parameters if p.kind is kinds.KEYWORD_ONLY]
         self.defaults = {p.name: p.default for p in parameters if p.default is not kinds.empty}
         self.dtypes = dtypes
         self.view = view
@@ -404,11 +401,9 @@ def _check_constants(op: Op, values: list, args: tuple) -> tuple[Any, list]:
 def explain(op: Op, error: Exception, arrays: list) -> Exception:
     """What to raise for an exception inside an operation: our own messages as they are, NumPy's in our words."""
     text = str(error)
-    if text.startswith(op.name):
+    if text.startswith((f"{op.name}:", f"{op.name}(")):
         return error
-    named = [
-        f"{op.argument(i)} {tuple(a.shape)}" for i, a in enumerate(arrays) if hasattr(a, "shape")
-    ]
+    named = [f"{op.argument(i)} {tuple(a.shape)}" for i, a in enumerate(arrays) if hasattr(a, "shape")]
     if isinstance(error, ValueError) and ("broadcast" in text or "shape mismatch" in text):
         return RuntimeError(
             f"{op.name}: the shapes of {' and '.join(named)} do not broadcast: aligned at the right, sizes must be "
@@ -419,8 +414,7 @@ def explain(op: Op, error: Exception, arrays: list) -> Exception:
         return RuntimeError(f"{op.name}: not defined for these dtypes ({dtypes_got})")
     if isinstance(error, MemoryError):
         return MemoryError(f"{op.name}: not enough memory for the result ({', '.join(named)})")
-    kind = IndexError if isinstance(error, IndexError) else type(error)
-    return kind(f"{op.name}: {text} ({', '.join(named)})")
+    return type(error)(f"{op.name}: {text} ({', '.join(named)})")
 
 
 class use_fast_paths(ContextDecorator):

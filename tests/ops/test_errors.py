@@ -110,6 +110,14 @@ def test_an_error_in_backward_names_the_rule():
         broken(h).sum().backward()
 
 
+def test_a_message_that_begins_like_the_name_of_its_operation_still_gets_the_name():
+    from minigrad.op import explain
+
+    error = explain(mg.exp.op, RuntimeError("expected something else"), [np.zeros(2)])
+    assert str(error).startswith("exp: expected something else")
+    assert str(explain(mg.exp.op, error, [np.zeros(2)])) == str(error)  # but only once
+
+
 @pytest.mark.parametrize(
     "rules, message",
     [

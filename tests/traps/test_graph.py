@@ -355,6 +355,20 @@ def test_no_grad_in_all_its_forms(mode):
     assert f(3) == "done" and mg.is_grad_enabled()
 
 
+@pytest.mark.parametrize("mode", [True, False])
+def test_set_grad_enabled_as_a_decorator_changes_nothing_outside_the_function(mode):
+    before = mg.is_grad_enabled()
+
+    @mg.set_grad_enabled(mode)
+    def f():
+        return mg.is_grad_enabled()
+
+    assert mg.is_grad_enabled() is before
+    with mg.set_grad_enabled(not mode):
+        assert f() is mode and mg.is_grad_enabled() is not mode
+    assert mg.is_grad_enabled() is before
+
+
 def test_grad_of_what_is_not_connected():
     x, other = leaf(3), leaf(3, seed=1)
     y = (x * 2).sum()
