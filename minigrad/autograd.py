@@ -111,7 +111,7 @@ class set_grad_enabled(_GradMode):
     def __exit__(self, *error: Any) -> None:
         grad_mode.set(self._before[0])
 
-    def __call__(self, function: Callable) -> Callable:
+    def __call__(self, function: Any) -> Any:
         grad_mode.set(self._before[0])  # a decorator changes nothing until the function is called
         return (enable_grad if self.mode else no_grad)(function)
 
@@ -126,6 +126,18 @@ class Storage:
     views: list[weakref.ref[Tensor]] | None = None
 
 
+class Watcher:
+    """Sees what the engine does in this thread while it is among `watchers`: what debug/anomaly.py and graph.py are."""
+
+    def made(self, node: Node) -> None:
+        """A node was made."""
+
+    def passed(self, node: Node | None, position: int, g: Any) -> None:
+        """A node's rule for the argument at a position gave a gradient; for no node, backward starts with it."""
+
+
+watchers: ContextVar[tuple[Watcher, ...]] = ContextVar("watchers", default=())
+
 _age = itertools.count(0, -1)
 FREED = ("freed",)  # in place of the saved values once backward has used them
 
@@ -136,7 +148,7 @@ class Node:
     Attributes:
         plan: which rules to run and what they want (see op.py); None for a leaf.
         parents: the node of each input, None where an input needs no gradient.
-        saved: the values that the rules asked for, in the plan's order.
+        saved: the values that the rules asked for, in the plan's order; or what unpacks to them, see graph.py.
         versions: (storage, version, name) of each saved array, to notice that it was overwritten.
         shape, dtype: of the output, thus also of its gradient.
         order: smaller is newer.
@@ -156,6 +168,8 @@ class Node:
         self.order = next(_age)
         self.hooks: dict[int, Callable] | None = None
         self.keeper: weakref.ref[Tensor] | None = None
+        for watcher in watchers.get():
+            watcher.made(self)
 
     @property
     def name(self) -> str:
@@ -178,7 +192,7 @@ class Node:
                     f"backward: {self.name} needs {what} as it was in the forward pass, but it was overwritten in "
                     f"place since ({storage.version - version} times); use the out-of-place form, or clone() it first"
                 )
-        return self.saved
+        return self.saved if type(self.saved) in (list, tuple) else self.saved.unpack()
 
 
 def leaf(tensor: Tensor) -> Node:
@@ -304,8 +318,10 @@ def _differentiate(
     Gradients are raw arrays, or Tensors if create_graph: the same rules work on both.
     """
     needed = None if targets is None else _needed([node for node, _ in roots], targets)
-    sums, results = _Sums(), {}
+    sums, results, watching = _Sums(), {}, watchers.get()
     for node, g in roots:
+        for watcher in watching:
+            watcher.passed(None, 0, g)
         if needed is None or node in needed:
             sums.add(node, g)
     while sums.queue or sums.leaves:
@@ -338,6 +354,8 @@ def _differentiate(
             except Exception as error:
                 error.add_note(f"(in the gradient of {node.name} for its argument {node.plan.op.argument(position)!r})")
                 raise
+            for watcher in watching:
+                watcher.passed(node, position, gx)
             if gx is not None:
                 if gx.shape != parent.shape or gx.dtype is not parent.dtype:
                     gx = _fit(gx, node, parent, position)
@@ -516,18 +534,19 @@ def grad(
     >>> slope, grad(slope, x)[0]
     (tensor(27., grad_fn=<mul>), tensor(18.))
     """
-    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    inputs, nodes = [inputs] if isinstance(inputs, Tensor) else list(inputs), []
     for i, x in enumerate(inputs):
         if not isinstance(x, Tensor) or x.node is None:
             what = "a Tensor that does not require grad" if isinstance(x, Tensor) else type(x).__name__
             raise RuntimeError(f"grad: input {i} is {what}; call requires_grad_() on it before the forward pass")
+        nodes.append(x.node)
     roots = _roots("grad", outputs, grad_outputs, create_graph)
-    found = _run(roots, {x.node for x in inputs if x.node is not None}, create_graph, retain_graph)
+    found = _run(roots, set(nodes), create_graph, retain_graph)
     if not create_graph:  # what is returned shares memory with nothing
         found = {node: backend.namespace(g).array(g, order="C") for node, g in found.items()}
     results: list[Tensor | None] = []
-    for i, x in enumerate(inputs):
-        g = found.get(x.node)  # type: ignore[arg-type]
+    for i, (x, node) in enumerate(zip(inputs, nodes)):
+        g = found.get(node)
         if g is None and materialize_grads:
             g = backend.namespace(x.array).zeros_like(x.array)
         elif g is None and not allow_unused:

@@ -105,11 +105,16 @@ def cuda_problem() -> str | None:
     return None
 
 
+def is_array(value: Any) -> bool:
+    """Whether a value is a NumPy or a CuPy array."""
+    return isinstance(value, np.ndarray) or type(value).__module__.partition(".")[0] == "cupy"
+
+
 def namespace(array: Array) -> ModuleType:
     """The library `xp` that an array belongs to: numpy or cupy."""
     if isinstance(array, (np.ndarray, np.generic)):
         return np
-    if type(array).__module__.partition(".")[0] == "cupy":
+    if is_array(array):
         return cupy()
     raise TypeError(f"expected a NumPy or CuPy array, got {type(array).__name__}")
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from . import backend
 from .autograd import Node, grad_mode, no_grad
+from .graph import Packed, pack, unpack
 from .tensor import Tensor
 
 # ----------------------------------------------------------------------------------------------------- in the graph
@@ -227,13 +228,15 @@ class Function:
         called = {**{id(x): name for x, name in zip(args, names)}, **{id(y): "out" for y in tracked}}
         kept = [x for x in ctx._to_save if x is not None]
         versions = [(x.storage, x._version, called.get(id(x), "save_for_backward")) for x in kept]
-        saved = [None if x is None else (x.array, x.node or _index(tracked, x)) for x in ctx._to_save]
+        saved = pack([None if x is None else x.array for x in ctx._to_save])
+        versions = [] if isinstance(saved, Packed) else versions
+        origins = [None if x is None else x.node or _index(tracked, x) for x in ctx._to_save]
         places = [_index(tracked, y) for y in results]
         blanks = [(y.shape, y.dtype) if isinstance(y, Tensor) else None for y in results]
         ctx._to_save = ctx._constant = ()
 
         def backward(grads: list[Tensor], node: Node | None) -> list:
-            ctx._saved = lambda: _restored(saved, node)
+            ctx._saved = lambda: _restored(unpack(saved), origins, node)
             try:
                 found = cls.backward(
                     ctx, *(_gradient(grads, place, blank) for place, blank in zip(places, blanks))
@@ -268,7 +271,7 @@ def _gradient(grads: list[Tensor], place: int | None, blank: tuple | None) -> Te
     return None if blank is None else Tensor._wrap(backend.namespace(grads[0].array).zeros(*blank))
 
 
-def _restored(saved: list, node: Node | None) -> tuple:
+def _restored(saved: list, origins: list, node: Node | None) -> tuple:
     """The saved tensors, each in its place in the graph; results have none unless backward itself is recorded."""
     pieces: list[Tensor] = []
     if node is not None:
@@ -276,12 +279,12 @@ def _restored(saved: list, node: Node | None) -> tuple:
         vector.node = node
         pieces = node.plan.pieces(vector)  # type: ignore[union-attr]
     tensors: list[Tensor | None] = []
-    for item in saved:
-        tensor = None if item is None else Tensor._wrap(item[0])
-        if tensor is not None and isinstance(item[1], Node):
-            tensor.node = item[1]
-        elif tensor is not None and item[1] is not None and pieces:
-            tensor.node = pieces[item[1]].node
+    for array, origin in zip(saved, origins):
+        tensor = None if array is None else Tensor._wrap(array)
+        if tensor is not None and isinstance(origin, Node):
+            tensor.node = origin
+        elif tensor is not None and origin is not None and pieces:
+            tensor.node = pieces[origin].node
         tensors.append(tensor)
     return tuple(tensors)
 

@@ -4,37 +4,53 @@
         loss = model(x).sqrt().sum()
         loss.backward()
 
-While a block like this is open in some thread, two names of autograd.py are replaced by those below: the constructor of
-Node also notes where it was called from, and the sums of gradients also look at what they add. Otherwise the engine
-has no part of this, so that it costs nothing.
+A block like this is a `Watcher` of the engine (see autograd.py): it notes where each node was made, and looks at what
+each rule gives.
 """
 
 from __future__ import annotations
 
 import linecache
 import sys
-import threading
 from contextlib import ContextDecorator
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from .. import autograd, backend
-from ..autograd import At, Node, _Sums
+from ..autograd import At, Node, Watcher, watchers
 
 _LIBRARY = tuple({str(Path(__file__).parents[1]) + "/", str(Path(__file__).parents[2] / "kernels") + "/"})
 _FRAMES = 6  # of the user's code are shown, the innermost
 
-_mode: ContextVar[tuple[bool, bool]] = ContextVar("anomaly", default=(False, False))  # on, and whether NaN raises
 _origins: WeakKeyDictionary[Node, list[tuple[str, int, str]]] = WeakKeyDictionary()
-_lock, _open = threading.Lock(), 0
-_plain_node, _plain_sums = Node.__init__, _Sums
+
+
+class _Anomalies(Watcher):
+    """Notes where nodes are made, and raises at the first NaN."""
+
+    def __init__(self, check_nan: bool) -> None:
+        self.check_nan = check_nan
+
+    def made(self, node: Node) -> None:
+        _origins[node] = _user_frames()
+
+    def passed(self, node: Node | None, position: int, g: Any) -> None:
+        if self.check_nan and g is not None and _has_nan(g):
+            raise RuntimeError(_report(node, position))
 
 
 def is_anomaly_enabled() -> bool:
     """Whether this thread looks for anomalies. Source: `torch.is_anomaly_enabled`."""
-    return _mode.get()[0]
+    return any(isinstance(watcher, _Anomalies) for watcher in watchers.get())
+
+
+def _switch(mode: bool, check_nan: bool) -> tuple[Watcher, ...]:
+    """Look for anomalies or not; returns the watchers before."""
+    before = watchers.get()
+    others = tuple(watcher for watcher in before if not isinstance(watcher, _Anomalies))
+    watchers.set((*others, _Anomalies(check_nan)) if mode else others)
+    return before
 
 
 class detect_anomaly(ContextDecorator):
@@ -60,18 +76,17 @@ class detect_anomaly(ContextDecorator):
     """
 
     def __init__(self, check_nan: bool = True) -> None:
-        self._wanted = (True, bool(check_nan))
-        self._before: list[tuple[bool, bool]] = []
+        self._check_nan = bool(check_nan)
+        self._before: list[tuple[Watcher, ...]] = []
 
     def __enter__(self) -> None:
-        self._before.append(_mode.get())
-        _switch(self._wanted)
+        self._before.append(_switch(True, self._check_nan))
 
     def __exit__(self, *error: Any) -> None:
-        _switch(self._before.pop())
+        watchers.set(self._before.pop())
 
 
-class set_detect_anomaly(ContextDecorator):
+class set_detect_anomaly:
     """Look for anomalies or not: a context manager, or a plain call that stays in force (as in PyTorch).
 
     Args:
@@ -88,30 +103,13 @@ class set_detect_anomaly(ContextDecorator):
     """
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
-        self._before = _mode.get()
-        _switch((bool(mode), bool(check_nan)))
+        self._before = _switch(bool(mode), bool(check_nan))
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, *error: Any) -> None:
-        _switch(self._before)
-
-
-def _switch(mode: tuple[bool, bool]) -> None:
-    """Set this thread's mode; the first to switch on puts the watching code into the engine, the last takes it out."""
-    global _open
-    with _lock:
-        _open += mode[0] - _mode.get()[0]
-        _mode.set(mode)
-        Node.__init__ = _noting if _open else _plain_node  # type: ignore[method-assign, assignment]
-        autograd._Sums = _Watching if _open else _plain_sums  # type: ignore[misc]
-
-
-def _noting(self: Node, *args: Any) -> None:
-    _plain_node(self, *args)
-    if _mode.get()[0]:
-        _origins[self] = _user_frames()
+        watchers.set(self._before)
 
 
 def _user_frames() -> list[tuple[str, int, str]]:
@@ -126,34 +124,16 @@ def _user_frames() -> list[tuple[str, int, str]]:
     return found[::-1]
 
 
-class _Watching(_Sums):
-    """The sums of gradients, which knows whose rule gave what is added: that of the node that was visited last."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.node: Node | None = None
-
-    def pop(self) -> tuple[Node, Any]:
-        self.node, g = super().pop()
-        return self.node, g
-
-    def add(self, node: Node, g: Any) -> None:
-        if _mode.get() == (True, True) and _has_nan(g):
-            raise RuntimeError(_report(self.node, node))
-        super().add(node, g)
-
-
 def _has_nan(g: Any) -> bool:
     array = g.array if isinstance(g, autograd.Tensor) else g.value if isinstance(g, At) else g
     return bool(backend.namespace(array).isnan(array).any()) if hasattr(array, "ndim") else array != array
 
 
-def _report(node: Node | None, parent: Node) -> str:
+def _report(node: Node | None, position: int) -> str:
     if node is None:
         return "backward: the gradient to start from has NaN in it"
     plan: Any = node.plan
-    names = [plan.op.argument(i) for i, p in enumerate(node.parents) if p is parent]
-    text = f"backward of {node.name} gave NaN as the gradient of its argument {' or '.join(map(repr, names))} "
+    text = f"backward of {node.name} gave NaN as the gradient of its argument {plan.op.argument(position)!r} "
     frames = _origins.get(node)
     if frames is None:
         return text + "(where it was called is not known: the forward pass ran outside of detect_anomaly)"
@@ -161,4 +141,4 @@ def _report(node: Node | None, parent: Node) -> str:
         f'  File "{file}", line {line}, in {function}\n    {linecache.getline(file, line).strip()}'
         for file, line, function in frames
     ]
-    return text + f"of shape {tuple(parent.shape)}; it was called here:\n" + "\n".join(lines)
+    return text + f"of shape {tuple(node.parents[position].shape)}; it was called here:\n" + "\n".join(lines)

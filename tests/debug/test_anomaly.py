@@ -9,17 +9,15 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import autograd, nn
-from minigrad.autograd import Node, detect_anomaly, set_detect_anomaly
+from minigrad import nn
+from minigrad.autograd import detect_anomaly, set_detect_anomaly, watchers
 from minigrad.debug.anomaly import is_anomaly_enabled
-
-PLAIN = Node.__init__, autograd._Sums
 
 
 @pytest.fixture(autouse=True)
 def engine_is_left_as_it_was():
     yield
-    assert (Node.__init__, autograd._Sums) == PLAIN and not is_anomaly_enabled()
+    assert watchers.get() == () and not is_anomaly_enabled()
 
 
 def broken(x):
