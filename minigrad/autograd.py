@@ -20,13 +20,13 @@ import itertools
 import sys
 import weakref
 from collections.abc import Callable, Sequence
-from contextlib import ContextDecorator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import backend
+from .grad_mode import enable_grad, grad_mode, inference_mode, is_grad_enabled, no_grad, set_grad_enabled  # noqa: F401
 
 if TYPE_CHECKING:
     from .composite import FusedPlan
@@ -36,85 +36,6 @@ else:
     Tensor = None  # tensor.py puts its class here: a Tensor knows its operations, and these know only the graph
 
 Array = Any
-
-# ---------------------------------------------------------------------------------------------------- grad mode
-
-grad_mode: ContextVar[bool] = ContextVar("grad_mode", default=True)  # every new thread starts with the default
-
-
-def is_grad_enabled() -> bool:
-    """Whether operations are being recorded in this thread."""
-    return grad_mode.get()
-
-
-class _GradMode(ContextDecorator):
-    """Sets the grad mode for a block or a function and restores it after, also after an exception."""
-
-    mode = True
-    _before: list[bool]
-
-    def __new__(cls, function: Callable | None = None) -> Any:
-        self = object.__new__(cls)
-        self._before = []
-        return self if function is None else self(function)  # `@no_grad` as well as `@no_grad()`
-
-    def __enter__(self) -> None:
-        self._before.append(grad_mode.get())
-        grad_mode.set(self.mode)
-
-    def __exit__(self, *error: Any) -> None:
-        grad_mode.set(self._before.pop())
-
-
-class no_grad(_GradMode):
-    """Record nothing: a context manager and a decorator (as `torch.no_grad`).
-
-    >>> import minigrad as mg
-    >>> x = mg.tensor(3.0, requires_grad=True)
-    >>> with no_grad():
-    ...     (x * x).requires_grad
-    False
-    """
-
-    mode = False
-
-
-class enable_grad(_GradMode):
-    """Record again, inside `no_grad`: a context manager and a decorator (as `torch.enable_grad`)."""
-
-
-class inference_mode(no_grad):
-    """The same as `no_grad`. PyTorch refuses later to differentiate through what was made here; we need not."""
-
-
-class set_grad_enabled(_GradMode):
-    """Record operations or not: a context manager, a decorator, or a plain call that stays in force (as in PyTorch).
-
-    Args:
-        mode: True records.
-
-    >>> with set_grad_enabled(False):
-    ...     is_grad_enabled()
-    False
-    """
-
-    def __new__(cls, mode: bool) -> Any:
-        self = super().__new__(cls)
-        self.mode = bool(mode)
-        self._before = [grad_mode.get()]
-        grad_mode.set(self.mode)
-        return self
-
-    def __enter__(self) -> None:
-        grad_mode.set(self.mode)
-
-    def __exit__(self, *error: Any) -> None:
-        grad_mode.set(self._before[0])
-
-    def __call__(self, function: Any) -> Any:
-        grad_mode.set(self._before[0])  # a decorator changes nothing until the function is called
-        return (enable_grad if self.mode else no_grad)(function)
-
 
 # --------------------------------------------------------------------------------------------------------- nodes
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from . import backend, dtypes
 from .backend import Generator
+from .filling import as_array
 from .ops.shape import sizes
-from .tensor import Tensor, _to_array
+from .tensor import Tensor
 
 
 def _finish(array: Any, requires_grad: bool = False) -> Tensor:
@@ -43,7 +44,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     tensor([[1.0000, 2.0000],
             [3.0000, 4.5000]])
     """
-    return _finish(_to_array("tensor", data, dtype, device, copy=True), requires_grad)
+    return _finish(as_array("tensor", data, dtype, device, copy=True), requires_grad)
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
@@ -54,7 +55,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """
     if isinstance(data, Tensor):
         return data.to(dtype=dtype, device=device)
-    return _finish(_to_array("as_tensor", data, dtype, device, copy=False))
+    return _finish(as_array("as_tensor", data, dtype, device, copy=False))
 
 
 def is_tensor(obj: Any) -> builtins.bool:

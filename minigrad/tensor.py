@@ -1,6 +1,7 @@
 """The Tensor: an array, its gradient, and its place in the graph.
 
-Most methods are the operations under a second name; methods.py lists them. This module comes last in the core.
+Most methods are the operations under a second name: methods.py lists them. Those that fill a tensor with numbers are in
+filling.py. This module comes last in the core.
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ import numpy as np
 from . import autograd, backend, composite, dtypes, op, printing
 from .autograd import Node, Storage
 from .backend import Array
-from .methods import Methods
+from .filling import Filling, as_array
+from .hooks import Handle
 from .ops import indexing
 from .ops import shape as shapes
 
 Shape = tuple[int, ...]
 
 
-class Tensor(Methods):
+class Tensor(Filling):
     """A multi-dimensional array of numbers that remembers how it was computed (as `torch.Tensor`).
 
     Args:
@@ -52,7 +54,7 @@ class Tensor(Methods):
     def __init__(
         self, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
     ) -> None:
-        self.array = _to_array("Tensor", data, dtype, device, copy=True)
+        self.array = as_array("Tensor", data, dtype, device, copy=True)
         if requires_grad:
             self.requires_grad_()
 
@@ -472,82 +474,6 @@ class Tensor(Methods):
             raise RuntimeError("pickle: only leaves can be pickled; use detach()")
         return _unpickle, (type(self), self.detach().cpu().numpy(), str(self.device), self.node is not None)
 
-    # ------------------------------------------------------------------------------------- filling, and new tensors
-
-    def copy_(self, src: Any, non_blocking: Any = False) -> Tensor:
-        """Write another tensor's numbers into this one, broadcasting."""
-        self[...] = src if isinstance(src, Tensor) else Tensor(src)
-        return self
-
-    def fill_(self, value: Any) -> Tensor:
-        """Write one number everywhere."""
-        self[...] = value
-        return self
-
-    def fill_diagonal_(self, fill_value: Any) -> Tensor:
-        """Write one number on the diagonal of a matrix."""
-        self.diagonal().fill_(fill_value)
-        return self
-
-    def zero_(self) -> Tensor:
-        """Write zero everywhere."""
-        return self.fill_(0)
-
-    def normal_(self, mean: Any = 0.0, std: Any = 1.0, *, generator: Any = None) -> Tensor:
-        """Write normal random numbers."""
-        return self._draw("normal_", "standard_normal", generator, std, mean)
-
-    def uniform_(self, from_: Any = 0.0, to: Any = 1.0, *, generator: Any = None) -> Tensor:
-        """Write uniform random numbers between two bounds (the first is called `from` in PyTorch)."""
-        return self._draw("uniform_", "random", generator, to - from_, from_)
-
-    def exponential_(self, lambd: Any = 1.0, *, generator: Any = None) -> Tensor:
-        """Write exponential random numbers with mean 1 / lambd."""
-        return self._draw("exponential_", "standard_exponential", generator, 1 / lambd, 0.0)
-
-    def random_(self, from_: Any = 0, to: Any = None, *, generator: Any = None) -> Tensor:
-        """Write random integers from `from_` to below `to`; a single number is `to`; without one, up to 2**24."""
-        low, high = (from_, to) if to is not None else (0, from_ or 2**24)
-        rng = (generator or backend.default_generator(self.device)).rng
-        return self.copy_(Tensor._wrap(rng.integers(low, high, self.array.shape)))
-
-    def bernoulli_(self, p: Any = 0.5, *, generator: Any = None) -> Tensor:
-        """Write ones with probability p, else zeros."""
-        self._draw("bernoulli_", "random", generator, 1.0, 0.0)
-        self.array[...] = self.array < p
-        return self
-
-    def _draw(self, name: str, method: str, generator: Any, scale: Any, shift: Any) -> Tensor:
-        self._check_writable(name)
-        if self.array.dtype.kind != "f":
-            raise RuntimeError(f"{name}: expected a floating point tensor, this one is {self.dtype}")
-        draw = getattr((generator or backend.default_generator(self.device)).rng, method)
-        made = self.array.dtype if self.array.dtype.itemsize >= 4 else dtypes.float32
-        self.array[...] = draw(self.array.shape, dtype=made) * scale + shift
-        self._bump()
-        return self
-
-    def new_tensor(self, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: Any = False) -> Tensor:
-        """A tensor of data, with this one's dtype and device."""
-        return Tensor(data, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)
-
-    def new_full(self, size: Any, fill_value: Any, **options: Any) -> Tensor:
-        """A tensor with one number everywhere, with this one's dtype and device."""
-        return self.new_tensor(np.full(size, fill_value), **options)
-
-    def new_zeros(self, *size: Any, **options: Any) -> Tensor:
-        """Zeros, with this one's dtype and device."""
-        return self.new_tensor(np.zeros(shapes.sizes(size)), **options)
-
-    def new_ones(self, *size: Any, **options: Any) -> Tensor:
-        """Ones, with this one's dtype and device."""
-        return self.new_tensor(np.ones(shapes.sizes(size)), **options)
-
-    def new_empty(self, *size: Any, **options: Any) -> Tensor:
-        """A tensor to be filled, with this one's dtype and device."""
-        return self.new_tensor(np.empty(shapes.sizes(size)), **options)
-
-
 class Size(tuple):
     """The shape of a tensor: a tuple with `numel()` (as `torch.Size`)."""
 
@@ -561,57 +487,11 @@ class Size(tuple):
         return int(np.prod(self, dtype=np.int64))
 
 
-class Handle:
-    """What `register_hook` returns: `remove()` takes the hook away; also a context manager."""
-
-    _count = 0
-
-    def __init__(self, hooks: dict[int, Callable], hook: Callable) -> None:
-        Handle._count += 1
-        self.id = Handle._count
-        self._hooks = hooks
-        hooks[self.id] = hook
-
-    def remove(self) -> None:
-        """Take the hook away."""
-        self._hooks.pop(self.id, None)
-
-    def __enter__(self) -> Handle:
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self.remove()
-
-
 def _unpickle(cls: type[Tensor], array: np.ndarray, device: str, requires_grad: bool) -> Tensor:
     tensor: Tensor = object.__new__(cls)
     tensor.array = backend.to_device(array, backend.as_device(device))
     tensor.node = None
     return tensor.requires_grad_() if requires_grad else tensor
-
-
-def _to_array(name: str, data: Any, dtype: Any, device: Any, copy: bool) -> Array:
-    """Whatever users call data, as an array of a supported dtype on the right device."""
-    if isinstance(data, Tensor):
-        data = data.array
-    elif isinstance(data, (list, tuple)) and any(isinstance(x, Tensor) for x in data):
-        data = [x.tolist() if isinstance(x, Tensor) else x for x in data]
-    if hasattr(data, "dtype") and hasattr(data, "shape"):
-        array = data if not isinstance(data, np.generic) else np.asarray(data)
-        target = dtypes.as_dtype(array.dtype if dtype is None else dtype)
-        place = backend.device_of(array) if device is None else backend.as_device(device)
-    else:
-        try:
-            array = np.array(data)
-        except ValueError:
-            raise ValueError(f"{name}: expected nested lists of equal lengths, got lists that differ in length") from None
-        if array.dtype.kind not in "biuf":
-            raise TypeError(f"{name}: expected numbers or nested lists of numbers, got {type(data).__name__} of {array.dtype}")
-        kinds = {"f": dtypes.get_default_dtype(), "b": dtypes.bool}
-        default = dtypes.get_default_dtype() if array.size == 0 else kinds.get(array.dtype.kind, dtypes.int64)
-        target, copy, place = dtypes.as_dtype(default if dtype is None else dtype), False, backend.as_device(device)
-    array = array.astype(target, copy=copy, order="C" if copy else "K")
-    return backend.to_device(array, place)
 
 
 autograd.Tensor = op.Tensor = composite.Tensor = Tensor  # type: ignore[misc]

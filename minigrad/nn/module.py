@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ..creation import as_tensor, zeros_like
-from ..tensor import Handle, Tensor
+from ..tensor import Tensor
+from .hooks import Hooked
 from .parameter import Parameter
 
 
@@ -30,7 +31,7 @@ class IncompatibleKeys(NamedTuple):
 _REGISTERS = ("_parameters", "_buffers", "_modules")
 
 
-class Module:
+class Module(Hooked):
     """The base of all layers and models (as `torch.nn.Module`).
 
     A subclass calls `super().__init__()`, assigns its parts, and defines `forward`.
@@ -61,24 +62,13 @@ class Module:
             _non_persistent_buffers_set=set(),
             _forward_pre_hooks={},
             _forward_hooks={},
+            _backward_pre_hooks={},
+            _backward_hooks={},
         )
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes; every subclass defines it."""
         raise NotImplementedError(f"{type(self).__name__}: define forward(self, ...), what calling it runs")
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not self._forward_pre_hooks and not self._forward_hooks:
-            return self.forward(*args, **kwargs)
-        for hook in list(self._forward_pre_hooks.values()):
-            new = hook(self, args)
-            if new is not None:
-                args = new if isinstance(new, tuple) else (new,)
-        result = self.forward(*args, **kwargs)
-        for hook in list(self._forward_hooks.values()):
-            new = hook(self, args, result)
-            result = result if new is None else new
-        return result
 
     # ---------------------------------------------------------------------------------------------- attributes
 
@@ -453,33 +443,6 @@ class Module:
             if parameter.grad is not None:
                 parameter.grad = None if set_to_none else zeros_like(parameter.grad)
 
-    # ------------------------------------------------------------------------------------------------------- hooks
-
-    def register_forward_pre_hook(self, hook: Callable, *, prepend: bool = False) -> Handle:
-        """Call `hook(module, args)` before every forward; what it returns, if not None, replaces args."""
-        return _hooked(self._forward_pre_hooks, hook, prepend)
-
-    def register_forward_hook(self, hook: Callable, *, prepend: bool = False) -> Handle:
-        """Call `hook(module, args, output)` after every forward; what it returns, if not None, replaces the output.
-
-        Returns:
-            A handle whose `remove()` takes the hook away.
-
-        >>> import minigrad as mg
-        >>> layer = mg.nn.Identity()
-        >>> handle = layer.register_forward_hook(lambda module, args, output: output + 1)
-        >>> layer(mg.tensor(1.0)).item(); handle.remove(); layer(mg.tensor(1.0)).item()
-        2.0
-        1.0
-        """
-        return _hooked(self._forward_hooks, hook, prepend)
-
-    def register_full_backward_hook(self, hook: Callable, prepend: bool = False) -> Handle:
-        """Not supported: hooks on tensors do the same (`Tensor.register_hook`)."""
-        raise NotImplementedError(
-            "register_full_backward_hook is not supported; register a forward hook that calls output.register_hook(...)"
-        )
-
     # -------------------------------------------------------------------------------------------------------- text
 
     def extra_repr(self) -> str:
@@ -499,11 +462,3 @@ class Module:
 def indent(text: str) -> str:
     """All lines but the first moved two to the right."""
     return text.replace("\n", "\n  ")
-
-
-def _hooked(hooks: dict, hook: Callable, prepend: bool) -> Handle:
-    handle = Handle(hooks, hook)
-    if prepend:
-        others = {k: hooks.pop(k) for k in list(hooks) if k != handle.id}
-        hooks.update(others)
-    return handle

@@ -87,7 +87,7 @@ def remove_weight_norm(module: Module, name: str = "weight") -> Module:
     keys = _hooks(module, name)
     if not keys:
         raise ValueError(f"remove_weight_norm: there is none on {name!r} of {type(module).__name__}")
-    weight = module._forward_pre_hooks.pop(keys[0]).compute_weight(module)
+    weight = module._forward_pre_hooks.pop(keys[0]).compute_weight(module)  # type: ignore[attr-defined]
     for gone in (name, name + "_g", name + "_v"):
         delattr(module, gone)
     module.register_parameter(name, Parameter(weight.detach()))
