@@ -10,6 +10,7 @@ import numpy as np
 
 from . import backend, dtypes
 from .backend import Generator
+from .errors import explained
 from .filling import as_array
 from .ops.shape import sizes
 from .tensor import Tensor
@@ -21,7 +22,10 @@ def _finish(array: Any, requires_grad: bool = False) -> Tensor:
 
 
 def _shape(name: str, size: tuple) -> tuple[int, ...]:
-    shape = sizes(size)
+    try:
+        shape = sizes(size)
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}") from None
     if any(n < 0 for n in shape):
         raise RuntimeError(f"{name}: sizes must not be negative, got {shape}")
     return shape
@@ -91,6 +95,7 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
 # ---------------------------------------------------------------------------------------------------- from a rule
 
 
+@explained
 def full(
     size: Sequence[int], fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -143,6 +148,7 @@ def _dtype(dtype: Any) -> np.dtype:
     return dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
 
 
+@explained
 def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones on the diagonal, zeros elsewhere. Source: `torch.eye`.
 
@@ -154,6 +160,7 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, 
     return _finish(xp.eye(n, m, dtype=_dtype(dtype)), requires_grad)
 
 
+@explained
 def arange(
     start: float, end: float | None = None, step: float = 1, *, dtype: Any = None, device: Any = None,
     requires_grad: bool = False,
@@ -174,6 +181,7 @@ def arange(
     return _finish(xp.arange(start, end, step).astype(dtypes.as_dtype(dtype)), requires_grad)
 
 
+@explained
 def linspace(
     start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -192,21 +200,25 @@ def _like(make: Any, input: Tensor, args: tuple, dtype: Any, device: Any, requir
     )
 
 
+@explained
 def zeros_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros of another tensor's shape, dtype and device. Source: `torch.zeros_like`."""
     return _like(zeros, input, (), dtype, device, requires_grad)
 
 
+@explained
 def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones of another tensor's shape, dtype and device. Source: `torch.ones_like`."""
     return _like(ones, input, (), dtype, device, requires_grad)
 
 
+@explained
 def empty_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """An uninitialised tensor of another one's shape, dtype and device. Source: `torch.empty_like`."""
     return _like(empty, input, (), dtype, device, requires_grad)
 
 
+@explained
 def full_like(
     input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -250,6 +262,7 @@ def _draw(draw: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
     return draw(shape, dtype=made).astype(dtype, copy=False) if shape else draw((1,), dtype=made).astype(dtype)[0]
 
 
+@explained
 def randint(
     low: int, high: Any = None, size: Any = None, *, generator: Generator | None = None, dtype: Any = None,
     device: Any = None, requires_grad: bool = False,
@@ -267,6 +280,7 @@ def randint(
     return _finish(array.astype(dtypes.int64 if dtype is None else dtypes.as_dtype(dtype)), requires_grad)
 
 
+@explained
 def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None) -> Tensor:
     """The numbers from 0 to n - 1 in random order. Source: `torch.randperm`.
 
@@ -277,6 +291,7 @@ def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, d
     return _finish(array.astype(dtypes.int64 if dtype is None else dtypes.as_dtype(dtype)))
 
 
+@explained
 def normal(
     mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: Any = None,
     device: Any = None,
@@ -291,11 +306,13 @@ def normal(
     return randn(size, generator=generator, dtype=dtype, device=device) * std + mean
 
 
+@explained
 def rand_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Uniform random numbers in another tensor's shape, dtype and device. Source: `torch.rand_like`."""
     return _like(rand, input, (), dtype, device, requires_grad)
 
 
+@explained
 def randn_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Normal random numbers in another tensor's shape, dtype and device. Source: `torch.randn_like`."""
     return _like(randn, input, (), dtype, device, requires_grad)

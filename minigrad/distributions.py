@@ -19,11 +19,11 @@ import numpy as np
 from .autograd import no_grad
 from .creation import as_tensor, rand, randn
 from .dtypes import get_default_dtype
+from .functions.loss import binary_cross_entropy_with_logits
 from .functions.random import bernoulli, multinomial
 from .functions.scatter import gather
 from .ops.choice import clamp, where
 from .ops.elementwise import erf, exp, log, log1p, logsigmoid, sigmoid
-from .ops.loss import binary_cross_entropy_with_logits
 from .ops.reduction import logsumexp, softmax
 from .ops.shape import broadcast_to
 from .tensor import Size, Tensor

@@ -59,7 +59,7 @@ def as_dtype(dtype: Any) -> np.dtype:
     except TypeError:
         found = None
     for known in SUPPORTED:
-        if found == known:
+        if found is not None and found == known:  # to NumPy, None is float64
             return known
     names = ", ".join(str(d) for d in SUPPORTED)
     raise TypeError(f"dtype: expected one of {names}, got {dtype!r}")

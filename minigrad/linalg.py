@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from .errors import explained
 from .functions.reduction import norm as _norm
 from .op import op
 from .ops.choice import where
@@ -49,6 +50,7 @@ def _try(name: str, problem: str, function: Callable, *arrays: Any, **options: A
 # ------------------------------------------------------------------------------------------------------------ norms
 
 
+@explained
 def vector_norm(x: Any, ord: Any = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """sum(|x|^ord)^(1/ord) over all elements or some dimensions. Source: `torch.linalg.vector_norm`.
 
@@ -59,6 +61,7 @@ def vector_norm(x: Any, ord: Any = 2, dim: Any = None, keepdim: bool = False, *,
     return _norm(x, ord, dim, keepdim, dtype)
 
 
+@explained
 def matrix_norm(A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None) -> Any:
     """Size of a matrix. Source: `torch.linalg.matrix_norm`.
 
@@ -90,6 +93,7 @@ def matrix_norm(A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = F
     return out.reshape((*out.shape, 1, 1)).movedim((-2, -1), dim) if keepdim else out
 
 
+@explained
 def norm(A: Any, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """Norm of a matrix if `ord` is given and there are two dimensions, else of a vector. Source: `torch.linalg.norm`.
 
@@ -105,6 +109,7 @@ def norm(A: Any, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dty
     return matrix_norm(A, ord, (-2, -1) if dim is None else tuple(dim), keepdim, dtype=dtype)
 
 
+@explained
 def cdist(x1: Any, x2: Any, p: float = 2.0) -> Any:
     """Distances of all pairs of rows: (..., m, d) and (..., n, d) give (..., m, n). Source: `torch.cdist`.
 
@@ -131,6 +136,7 @@ def _solve(xp, A, B):
     return _try("solve", "a matrix is singular", xp.linalg.solve, A, B)
 
 
+@explained
 def solve(A: Any, B: Any, *, left: bool = True) -> Any:
     """The X for which A X = B. Source: `torch.linalg.solve`.
 
@@ -192,6 +198,7 @@ def _signdet(xp, A):
     return xp.linalg.slogdet(A)[0]
 
 
+@explained
 def slogdet(A: Any) -> SignLog:
     """Sign of the determinant and logarithm of its absolute value, safe from overflow. Source: `torch.linalg.slogdet`.
 
@@ -208,6 +215,7 @@ def logdet(A: Any) -> Any:
     return where(sign < 0, math.nan, size)
 
 
+@explained
 def matrix_power(A: Any, n: int) -> Any:
     """A times itself n times; the inverse for negative n. Source: `torch.linalg.matrix_power`.
 
@@ -227,7 +235,8 @@ def matrix_power(A: Any, n: int) -> Any:
     return result
 
 
-def multi_dot(tensors: Any) -> Any:
+@explained
+def multi_dot(tensors: Sequence[Any]) -> Any:
     """Product of several matrices, from the left to the right. Source: `torch.linalg.multi_dot`."""
     first, *rest = tensors
     for matrix in rest:
@@ -303,6 +312,7 @@ def eigh(A: Any, UPLO: str = "L") -> Eigen:
     return Eigen(both[..., 0, :], both[..., 1:, :])
 
 
+@explained
 def eigvalsh(A: Any, UPLO: str = "L") -> Any:
     """Eigenvalues of symmetric matrices, in ascending order. Source: `torch.linalg.eigvalsh`."""
     return eigh(A, UPLO).eigenvalues
@@ -322,6 +332,7 @@ def _qr(xp, A):
     return xp.concatenate(xp.linalg.qr(A), axis=-2)
 
 
+@explained
 def qr(A: Any, mode: str = "reduced") -> Factors:
     """A = Q R with orthonormal columns in Q and R upper triangular. Source: `torch.linalg.qr`.
 
@@ -362,6 +373,7 @@ def _svd(xp, A):
     return xp.concatenate([u, s[..., None, :], vh.swapaxes(-1, -2)], axis=-2)
 
 
+@explained
 def svd(A: Any, full_matrices: bool = True) -> Singular:
     """A = U diag(S) Vh with orthonormal columns in U and orthonormal rows in Vh. Source: `torch.linalg.svd`.
 
@@ -382,6 +394,7 @@ def svd(A: Any, full_matrices: bool = True) -> Singular:
     return Singular(all_three[..., :m, :], all_three[..., m, :], all_three[..., m + 1 :, :].mT)
 
 
+@explained
 def svdvals(A: Any) -> Any:
     """Singular values, in descending order. Source: `torch.linalg.svdvals`."""
     return svd(A, full_matrices=False).S

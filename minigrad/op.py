@@ -35,6 +35,7 @@ import numpy as np
 
 from . import backend, dtypes
 from .autograd import Node, Storage, grad_mode
+from .errors import explain
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -396,25 +397,6 @@ def _check_constants(op: Op, values: list, args: tuple) -> tuple[Any, list]:
             xp = library
         out.append(value)
     return xp, out
-
-
-def explain(op: Op, error: Exception, arrays: list) -> Exception:
-    """What to raise for an exception inside an operation: our own messages as they are, NumPy's in our words."""
-    text = str(error)
-    if text.startswith((f"{op.name}:", f"{op.name}(")):
-        return error
-    named = [f"{op.argument(i)} {tuple(a.shape)}" for i, a in enumerate(arrays) if hasattr(a, "shape")]
-    if isinstance(error, ValueError) and ("broadcast" in text or "shape mismatch" in text):
-        return RuntimeError(
-            f"{op.name}: the shapes of {' and '.join(named)} do not broadcast: aligned at the right, sizes must be "
-            "equal or 1"
-        )
-    dtypes_got = ", ".join(f"{op.argument(i)} {a.dtype}" for i, a in enumerate(arrays) if hasattr(a, "dtype"))
-    if isinstance(error, TypeError) and ("ufunc" in text or text.startswith("numpy")):
-        return RuntimeError(f"{op.name}: not defined for these dtypes ({dtypes_got})")
-    if isinstance(error, MemoryError):
-        return MemoryError(f"{op.name}: not enough memory for the result ({', '.join(named)})")
-    return type(error)(f"{op.name}: {text} ({', '.join(named)})")
 
 
 class use_fast_paths(ContextDecorator):

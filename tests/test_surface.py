@@ -171,6 +171,13 @@ def find(library: str, where: str) -> object | None:
     return place
 
 
+def public(*places: str) -> Iterator[tuple[str, str, object]]:
+    """(place, name, what it is) of all that minigrad has at some places."""
+    for sections in SURFACE.values():
+        for place in sections.keys() & set(places):
+            yield from ((place, name, getattr(find("minigrad", place), name)) for name in sections[place].split())
+
+
 def missing(library: str) -> Iterator[tuple[str, str]]:
     """(section, name) of all that a library lacks."""
     for section, places in SURFACE.items():

@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import backend
 from .. import op as op_module
+from ..errors import explained
 from ..ops.shape import _expand, _reshape, _sequence, axes, cat, flatten, narrow, normalize_dim, reshape_as, sizes, stack
 from .scatter import index_select
 
@@ -27,6 +28,7 @@ def repeat(input: Any, *repeats: Any) -> Any:
     return _reshape(wide, shape=tuple(a * b for a, b in zip(times, shape)))
 
 
+@explained
 def tile(input: Any, *dims: Any) -> Any:
     """`repeat` that may name fewer dimensions than there are: the last ones. Source: `torch.tile`.
 
@@ -38,6 +40,7 @@ def tile(input: Any, *dims: Any) -> Any:
     return repeat(input, (1,) * (input.ndim - len(times)) + times)
 
 
+@explained
 def repeat_interleave(input: Any, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None) -> Any:
     """Each slice of a dimension repeated in its place. Source: `torch.repeat_interleave`.
 
@@ -69,6 +72,7 @@ def repeat_interleave(input: Any, repeats: Any = None, dim: int | None = None, *
     return index_select(input, dim, xp.repeat(xp.arange(size), repeats.array.reshape(-1)))
 
 
+@explained
 def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     """Elements moved along dimensions, those pushed out come in again. Source: `torch.roll`.
 
@@ -106,6 +110,7 @@ def vstack(tensors: Any) -> Any:
     return cat([x.reshape(1, -1) if x.ndim < 2 else x for x in _sequence("vstack", tensors)])
 
 
+@explained
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple:
     """For each vector the grid that holds its coordinate of every point. Source: `torch.meshgrid`.
 

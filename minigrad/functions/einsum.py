@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from ..errors import explained
 from ..ops.diagonal import diagonal
 from ..ops.linalg import matmul
 from ..ops.reduction import sum
@@ -111,6 +112,7 @@ def _contract(name: str, x: Any, x_labels: list, y: Any, y_labels: list, keep: s
     return product.reshape([sizes[label] for label in labels]), labels
 
 
+@explained
 def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     """Sum of products over some dimensions of each. Source: `torch.tensordot`.
 
@@ -130,6 +132,7 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     return _contract("tensordot", a, list(range(a.ndim)), b, names, set(range(a.ndim + b.ndim)).difference(of_a))[0]
 
 
+@explained
 def kron(input: Any, other: Any) -> Any:
     """Each element of the input times all of the other: Kronecker's product. Source: `torch.kron`.
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..errors import explained
 from ..ops.choice import clamp
 from ..ops.elementwise import log, pow, trunc
 
 
+@explained
 def frac(input: Any) -> Any:
     """What `trunc` takes away: the part behind the point, with the sign of the element. Source: `torch.frac`.
 
@@ -18,6 +20,7 @@ def frac(input: Any) -> Any:
     return input - trunc(input)
 
 
+@explained
 def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
     """`input + value * tensor1 * tensor2`. Source: `torch.addcmul`.
 
@@ -28,6 +31,7 @@ def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
     return input + value * tensor1 * tensor2
 
 
+@explained
 def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
     """`input + value * tensor1 / tensor2`. Source: `torch.addcdiv`.
 
@@ -38,6 +42,7 @@ def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
     return input + value * tensor1 / tensor2
 
 
+@explained
 def exp2(input: Any) -> Any:
     """2 to the power of each element. Source: `torch.exp2`.
 
@@ -48,6 +53,7 @@ def exp2(input: Any) -> Any:
     return pow(2.0, input)
 
 
+@explained
 def logit(input: Any, eps: float | None = None) -> Any:
     """log(x / (1 - x)), the inverse of sigmoid. Source: `torch.logit`.
 

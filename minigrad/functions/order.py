@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import backend, dtypes
 from .. import op as op_module
+from ..errors import explained
 from ..op import op
 from ..ops.choice import where
 from ..ops.indexing import take_along_dim
@@ -31,6 +32,7 @@ def argsort(xp, input, *, dim=-1, descending=False, stable=True):
     return input.shape[axis] - 1 - xp.flip(backwards, axis)
 
 
+@explained
 def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> Extremum:
     """Elements in order along a dimension, and where they were; equal ones keep their order. Source: `torch.sort`.
 
@@ -42,6 +44,7 @@ def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = Tru
     return Extremum(take_along_dim(input, order, dim) if input.ndim else input, order)
 
 
+@explained
 def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Extremum:
     """The k largest (or smallest) elements along a dimension in order, and where they were. Source: `torch.topk`.
 
@@ -69,6 +72,7 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
     return Extremum(take_along_dim(input, order, dim) if input.ndim else input, order)
 
 
+@explained
 def median(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """The element in the middle, the lower of two; NaN if there is one. Source: `torch.median`.
 
@@ -109,6 +113,7 @@ def _last_best(xp, input, *, dim, best):
     return xp.maximum.accumulate(xp.where((input == values) | (input != input), places, 0), axis=axis)
 
 
+@explained
 def cummax(input: Any, dim: int) -> Extremum:
     """Largest element so far along a dimension, and where it stands, the last of several. Source: `torch.cummax`.
 
@@ -134,6 +139,7 @@ def cummin(input: Any, dim: int) -> Extremum:
 # ------------------------------------------------------------------------------------------- counting and looking up
 
 
+@explained
 def unique(
     input: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
@@ -211,6 +217,7 @@ def searchsorted(xp, sorted_sequence, input, *, out_int32=False, right=False, si
     return xp.asarray(found, xp.int32 if out_int32 else xp.int64)
 
 
+@explained
 def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False) -> Any:
     """In which of the intervals between the boundaries each element lies. Source: `torch.bucketize`.
 

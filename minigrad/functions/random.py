@@ -6,12 +6,14 @@ from typing import Any
 
 from .. import backend
 from .. import op as op_module
+from ..errors import explained
 
 
 def _rng(where: Any, generator: Any) -> Any:
     return (generator or backend.default_generator(where)).rng
 
 
+@explained
 def bernoulli(input: Any, *, generator: Any = None) -> Any:
     """1 with the probability that the element gives, else 0; no gradient. Source: `torch.bernoulli`.
 
@@ -26,6 +28,7 @@ def bernoulli(input: Any, *, generator: Any = None) -> Any:
     return op_module.Tensor._wrap(drawn.astype(p.dtype))
 
 
+@explained
 def multinomial(input: Any, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Any:
     """Draw class numbers with probabilities in proportion to the weights in each row. Source: `torch.multinomial`.
 

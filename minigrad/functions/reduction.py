@@ -6,6 +6,7 @@ import math
 from collections import namedtuple
 from typing import Any
 
+from ..errors import explained
 from ..ops.choice import where
 from ..ops.elementwise import abs, logaddexp, mul, sign
 from ..ops.logic import isnan
@@ -15,6 +16,7 @@ from ..ops.shape import cast, cat, clone, flatten, narrow, normalize_dim
 Range = namedtuple("Range", "min max")
 
 
+@explained
 def nansum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """Sum that takes NaN for 0. Source: `torch.nansum`.
 
@@ -25,6 +27,7 @@ def nansum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = N
     return sum(where(isnan(input), 0, input), dim, keepdim, dtype)
 
 
+@explained
 def nanmean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """Mean of all that is not NaN. Source: `torch.nanmean`.
 
@@ -35,6 +38,7 @@ def nanmean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
     return nansum(input, dim, keepdim, dtype=dtype) / sum(~isnan(input), dim, keepdim)
 
 
+@explained
 def count_nonzero(input: Any, dim: Any = None) -> Any:
     """How many elements are not zero. Source: `torch.count_nonzero`.
 
@@ -45,6 +49,7 @@ def count_nonzero(input: Any, dim: Any = None) -> Any:
     return sum(input != 0, dim)
 
 
+@explained
 def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """Product of all elements or along a dimension. Source: `torch.prod`.
 
@@ -71,6 +76,7 @@ def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: An
     return out if n else out + 1
 
 
+@explained
 def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
     """Length of a vector, sum(|x|^p)^(1/p), with gradient 0 where it is 0. Source: `torch.norm`.
 
@@ -106,6 +112,7 @@ def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dty
     return where(zero, 0.0, where(zero, 1.0, total) ** (1 / p))
 
 
+@explained
 def aminmax(input: Any, *, dim: int | None = None, keepdim: bool = False) -> Range:
     """Smallest and largest element, overall or along a dimension. Source: `torch.aminmax`.
 
@@ -125,6 +132,7 @@ def _scan(combine, input, dim):
     return input
 
 
+@explained
 def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """Running product along a dimension; zeros need no special care. Source: `torch.cumprod`.
 
@@ -135,6 +143,7 @@ def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:
     return _scan(mul, cast(input, dtype=_accumulator(input, dtype) or input.dtype), dim)
 
 
+@explained
 def logcumsumexp(input: Any, dim: int) -> Any:
     """log(cumsum(exp(x))) without overflow. Source: `torch.logcumsumexp`.
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend
+from ..errors import explained
 from ..ops.indexing import (
     _along,
     _check_advanced,
@@ -104,6 +105,7 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
     return getitem(input, _slices("index_select", input, dim, index))
 
 
+@explained
 def take(input: Any, index: Any) -> Any:
     """Elements by their numbers in the flattened tensor. Source: `torch.take`.
 
@@ -129,6 +131,7 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1
     return input + _put(source if alpha == 1 else source * alpha, shape=tuple(input.shape), index=index, repeats=True)
 
 
+@explained
 def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
     """A copy of the input with the slices that the index names taken from the source. Source: `torch.index_copy`.
 

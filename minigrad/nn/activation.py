@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..creation import rand_like
+from ..errors import explained
 from ..ops.choice import clamp, where
 from ..ops.elementwise import gelu, log, log1p, logsigmoid, relu, sigmoid, tanh
 from ..ops.indexing import one_hot
@@ -23,6 +24,7 @@ def _place(function: Callable, input: Any, inplace: bool) -> Any:
     return input._assign("inplace", function(input.clone())) if inplace else function(input)
 
 
+@explained
 def silu(input: Any, inplace: bool = False) -> Any:
     """x * sigmoid(x), also called swish. Source: `torch.nn.functional.silu`.
 
@@ -33,6 +35,7 @@ def silu(input: Any, inplace: bool = False) -> Any:
     return _place(lambda x: x * sigmoid(x), input, inplace)
 
 
+@explained
 def mish(input: Any, inplace: bool = False) -> Any:
     """x * tanh(softplus(x)). Source: Misra, Mish, 2019; `torch.nn.functional.mish`.
 
@@ -43,6 +46,7 @@ def mish(input: Any, inplace: bool = False) -> Any:
     return _place(lambda x: x * tanh(-logsigmoid(-x)), input, inplace)
 
 
+@explained
 def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     """log(1 + exp(beta * x)) / beta, and x where beta * x is above threshold. Source: `torch.nn.functional.softplus`.
 
@@ -54,16 +58,19 @@ def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     return where(scaled > threshold, input, logsigmoid(-scaled) / -beta)
 
 
+@explained
 def softsign(input: Any) -> Any:
     """x / (1 + |x|). Source: `torch.nn.functional.softsign`."""
     return input / (1 + input.abs())
 
 
+@explained
 def tanhshrink(input: Any) -> Any:
     """x - tanh(x). Source: `torch.nn.functional.tanhshrink`."""
     return input - tanh(input)
 
 
+@explained
 def glu(input: Any, dim: int = -1) -> Any:
     """The first half along a dimension times sigmoid of the second: a gate for each element.
 
@@ -90,6 +97,7 @@ def _required(name: str, input: Any, dim: int | None) -> int:
     return dim
 
 
+@explained
 def softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
     """exp(x) / sum(exp(x)) along a dimension: positive, and 1 in sum. Source: `torch.nn.functional.softmax`.
 
@@ -108,16 +116,19 @@ def softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
     return _softmax(input, _required("softmax", input, dim), dtype)
 
 
+@explained
 def log_softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
     """log(softmax(x)) without overflow, see `softmax`. Source: `torch.nn.functional.log_softmax`."""
     return _log_softmax(input, _required("log_softmax", input, dim), dtype)
 
 
+@explained
 def softmin(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
     """softmax(-x). Source: `torch.nn.functional.softmin`."""
     return _softmax(-input, _required("softmin", input, dim), dtype)
 
 
+@explained
 def gumbel_softmax(logits: Any, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Any:
     """A random choice of class that has a gradient: softmax of the logits plus Gumbel noise.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..errors import explained
 from ..ops.choice import clamp, where
 from ..ops.elementwise import sqrt
 from ..ops.reduction import amax
@@ -21,6 +22,7 @@ def vector_norm(input: Any, p: float, dim: Any) -> Any:
     return where(zero, 0.0, sqrt(root) if p == 2 else root ** (1 / p))
 
 
+@explained
 def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:
     """Each vector along a dimension divided by its p-norm, or by eps if that is larger.
 
@@ -33,6 +35,7 @@ def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> A
     return input / clamp(vector_norm(input, p, dim), min=eps)
 
 
+@explained
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     """Cosine of the angle between vectors along a dimension. Source: `torch.nn.functional.cosine_similarity`.
 
@@ -49,6 +52,7 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     return (normalize(x1, 2.0, dim, eps) * normalize(x2, 2.0, dim, eps)).sum(dim)
 
 
+@explained
 def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Any:
     """The p-norm of x1 - x2 + eps along the last dimension.
 

@@ -9,6 +9,7 @@ import numpy as np
 from .. import backend
 from ..autograd import no_grad
 from ..creation import as_tensor, empty, full
+from ..errors import explained
 from ..ops import indexing
 from ..ops.elementwise import where
 from ..tensor import Tensor
@@ -75,6 +76,7 @@ def embedding(
     return indexing.embedding(input, weight, padding_idx)
 
 
+@explained
 def embedding_bag(
     input: Any,
     weight: Any,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..creation import ones
+from ..errors import explained
 from ..ops.attention import scaled_dot_product_attention
 from ..ops.dropout import dropout
 from ..ops.elementwise import gelu, logsigmoid, sigmoid, tanh
@@ -102,6 +103,7 @@ __all__ = [
 # --------------------------------------------------------------------------------------- products, whole channels
 
 
+@explained
 def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
     """`input1 @ weight[o] @ input2` for each output o, plus bias. Source: `torch.nn.functional.bilinear`.
 
@@ -145,6 +147,7 @@ def _channel_dropout(n: int, input: Any, p: float, training: bool, inplace: bool
     return input._assign("dropout", input * kept) if inplace else input * kept
 
 
+@explained
 def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """`dropout` of whole channels: input (batch, channels, length) or without the batch.
 
@@ -158,6 +161,7 @@ def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
     return _channel_dropout(1, input, p, training, inplace)
 
 
+@explained
 def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """`dropout` of whole channels: input (batch, channels, height, width); three dimensions are (batch, channels, length).
 

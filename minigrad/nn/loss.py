@@ -1,7 +1,7 @@
 """Losses, as functions and as layers: distances and likelihoods. Those with a margin are in margin.py.
 
-What has derivative rules or fused kernels of its own is in ops/loss.py. The layers keep the options of the function of
-the same idea, where its arguments are explained.
+The functions that stand on derivative rules or fused kernels of their own are in functions/loss.py. The layers keep the
+options of the function of the same idea, where its arguments are explained.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ..ops.choice import clamp, where
-from ..ops.elementwise import exp, log
-from ..ops.loss import (
+from ..errors import explained
+from ..functions.loss import (
     _reduce,
     _same_shape,
     binary_cross_entropy_with_logits,
@@ -22,10 +21,13 @@ from ..ops.loss import (
     mse_loss,
     nll_loss,
 )
+from ..ops.choice import clamp, where
+from ..ops.elementwise import exp, log
 from ..tensor import Tensor
 from .module import Module
 
 
+@explained
 def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
     """d*d / (2 * beta) where the difference d is below beta, |d| - beta / 2 beyond.
 
@@ -53,6 +55,7 @@ def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float
     return _reduce("smooth_l1_loss", where(d < beta, d * d * (0.5 / beta), d - 0.5 * beta), reduction)
 
 
+@explained
 def huber_loss(
     input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None
 ) -> Any:
@@ -84,6 +87,7 @@ def _clamped_log(p: Any) -> Any:
     return where(tiny, -100.0, log(where(tiny, 1.0, p)))
 
 
+@explained
 def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
     """Negative log likelihood of yes/no targets, from probabilities.
 
@@ -113,6 +117,7 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction:
     return _reduce("binary_cross_entropy", loss if weight is None else loss * weight, reduction)
 
 
+@explained
 def gaussian_nll_loss(
     input: Any, target: Any, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
 ) -> Any:
@@ -151,6 +156,7 @@ def gaussian_nll_loss(
     return _reduce("gaussian_nll_loss", loss + 0.5 * math.log(2 * math.pi) if full else loss, reduction)
 
 
+@explained
 def poisson_nll_loss(
     input: Any,
     target: Any,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..errors import explained
+from ..functions.loss import _reduce, _same_shape
 from ..ops.choice import clamp, minimum, where
 from ..ops.elementwise import logsigmoid, sqrt
 from ..ops.indexing import one_hot
-from ..ops.loss import _reduce, _same_shape
 from ..ops.reduction import sum
 from ..tensor import Tensor
 from .distance import pairwise_distance
@@ -20,6 +21,7 @@ def _signs(name: str, target: Any) -> None:
         raise ValueError(f"{name}: targets must be 1 or -1")
 
 
+@explained
 def margin_ranking_loss(input1: Any, input2: Any, target: Any, margin: float = 0, reduction: str = "mean") -> Any:
     """max(0, margin - target * (input1 - input2)): the first should be larger where target is 1, smaller where it is -1.
 
@@ -68,6 +70,7 @@ def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, reduction
     return _reduce("hinge_embedding_loss", loss, reduction)
 
 
+@explained
 def cosine_embedding_loss(input1: Any, input2: Any, target: Any, margin: float = 0, reduction: str = "mean") -> Any:
     """1 - cosine where target is 1, max(0, cosine - margin) where it is -1.
 
@@ -96,6 +99,7 @@ def cosine_embedding_loss(input1: Any, input2: Any, target: Any, margin: float =
     return _reduce("cosine_embedding_loss", where(target == 1, 1 - cosine, clamp(cosine - margin, min=0)), reduction)
 
 
+@explained
 def triplet_margin_with_distance_loss(
     anchor: Any,
     positive: Any,
@@ -134,6 +138,7 @@ def triplet_margin_with_distance_loss(
     return _reduce(name, clamp(margin + near - far, min=0), reduction)
 
 
+@explained
 def triplet_margin_loss(
     anchor: Any,
     positive: Any,
@@ -161,12 +166,14 @@ def triplet_margin_loss(
     )
 
 
+@explained
 def soft_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
     """log(1 + exp(-target * input)), for targets 1 and -1. Source: `torch.nn.functional.soft_margin_loss`."""
     _same_shape("soft_margin_loss", input, target)
     return _reduce("soft_margin_loss", -logsigmoid(target * input), reduction)
 
 
+@explained
 def multi_margin_loss(
     input: Any, target: Any, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean"
 ) -> Any:
@@ -205,6 +212,7 @@ def multi_margin_loss(
     return _reduce("multi_margin_loss", sum(loss, -1) / input.shape[-1], reduction)
 
 
+@explained
 def multilabel_soft_margin_loss(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
     """The mean over classes of binary cross entropy with logits; weight is of each class.
 

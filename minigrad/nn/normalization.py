@@ -13,6 +13,7 @@ from typing import Any
 
 from ..autograd import no_grad
 from ..creation import empty, ones, tensor, zeros
+from ..errors import explained
 from ..ops.elementwise import rsqrt
 from ..ops.norm import _layer_norm
 from ..ops.reduction import mean
@@ -75,6 +76,7 @@ def _normalize(
     return _affine(centred * rsqrt(variance + eps), weight, bias)
 
 
+@explained
 def batch_norm(
     input: Any,
     running_mean: Any,
@@ -116,6 +118,7 @@ def batch_norm(
     )
 
 
+@explained
 def instance_norm(
     input: Any,
     running_mean: Any = None,
@@ -156,6 +159,7 @@ def instance_norm(
     )
 
 
+@explained
 def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
     """Groups of channels of each example to mean 0 and variance 1, then each channel by weight and bias.
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..creation import arange
+from ..errors import explained
 from ..ops.shape import movedim
 from ..ops.shape import pad as pad_constant
 from ..tensor import Tensor
@@ -17,6 +18,7 @@ def pick(input: Any, dim: int, rows: Any) -> Any:
     return movedim(movedim(input, dim, 0)[rows], 0, dim)
 
 
+@explained
 def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
     """Put elements before and after, dimension by dimension from the last.
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..autograd import no_grad
 from ..creation import arange, tensor
+from ..errors import explained
 from ..ops.conv import windows
 from ..ops.elementwise import where
 from ..ops.shape import narrow, stack
@@ -116,6 +117,7 @@ def _max_pool(
     return _largest(input, tables, return_indices)
 
 
+@explained
 def max_pool1d(
     input: Any,
     kernel_size: Any,
@@ -134,6 +136,7 @@ def max_pool1d(
     return _max_pool(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
+@explained
 def max_pool2d(
     input: Any,
     kernel_size: Any,
@@ -201,6 +204,7 @@ def _avg_pool(
     return total / tensor(divisor, dtype=input.dtype, device=input.device)
 
 
+@explained
 def avg_pool1d(
     input: Any,
     kernel_size: Any,
@@ -218,6 +222,7 @@ def avg_pool1d(
     return _avg_pool(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
 
+@explained
 def avg_pool2d(
     input: Any,
     kernel_size: Any,
@@ -268,6 +273,7 @@ def _adaptive_avg_pool(n: int, input: Any, output_size: Any) -> Any:
     return out
 
 
+@explained
 def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
     """The means of so many parts of a sequence, see `adaptive_avg_pool2d`.
 
@@ -280,6 +286,7 @@ def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
     return _adaptive_avg_pool(1, input, output_size)
 
 
+@explained
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
     """The means of so many parts of images, whatever their size; parts overlap where they must.
 
@@ -307,6 +314,7 @@ def _adaptive_max_pool(n: int, input: Any, output_size: Any, return_indices: boo
     return _largest(input, tables, return_indices)
 
 
+@explained
 def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """The largest elements of so many parts of a sequence, see `adaptive_max_pool2d`.
 
@@ -319,6 +327,7 @@ def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = Fal
     return _adaptive_max_pool(1, input, output_size, return_indices)
 
 
+@explained
 def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """The largest elements of so many parts of images, as `adaptive_avg_pool2d` parts them.
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..creation import full, rand_like
+from ..errors import explained
 from ..ops.choice import clamp, where
 from ..ops.elementwise import expm1
 from ..ops.elementwise import relu as _relu
@@ -25,6 +26,7 @@ def relu(input: Any, inplace: bool = False) -> Any:
     return _place(_relu, input, inplace)
 
 
+@explained
 def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
     """x above 0, negative_slope * x below. Source: `torch.nn.functional.leaky_relu`.
 
@@ -35,6 +37,7 @@ def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) 
     return _place(lambda x: where(x > 0, x, x * negative_slope), input, inplace)
 
 
+@explained
 def prelu(input: Any, weight: Any) -> Any:
     """x above 0, weight * x below.
 
@@ -60,6 +63,7 @@ def prelu(input: Any, weight: Any) -> Any:
     return where(input > 0, input, input * weight)
 
 
+@explained
 def rrelu(
     input: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, inplace: bool = False
 ) -> Any:
@@ -75,6 +79,7 @@ def rrelu(
     return _place(lambda x: where(x > 0, x, x * slope), input, inplace)
 
 
+@explained
 def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     """x above 0, alpha * (exp(x) - 1) below. Source: `torch.nn.functional.elu`.
 
@@ -86,6 +91,7 @@ def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     return _place(lambda x: where(x > 0, x, expm1(clamp(x, max=0)) * alpha), input, inplace)
 
 
+@explained
 def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     """x above 0, alpha * (exp(x / alpha) - 1) below: no kink for any alpha.
 
@@ -96,6 +102,7 @@ def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     return _place(lambda x: where(x > 0, x, expm1(clamp(x, max=0) / alpha) * alpha), input, inplace)
 
 
+@explained
 def selu(input: Any, inplace: bool = False) -> Any:
     """`elu` with two constants that keep the mean at 0 and the variance at 1 from layer to layer.
 
@@ -108,6 +115,7 @@ def selu(input: Any, inplace: bool = False) -> Any:
     return _place(lambda x: elu(x, 1.6732632423543772) * 1.0507009873554805, input, inplace)
 
 
+@explained
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
     """x, but not below min_val and not above max_val. Source: `torch.nn.functional.hardtanh`.
 
@@ -124,16 +132,19 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: b
     return _place(cut, input, inplace)
 
 
+@explained
 def relu6(input: Any, inplace: bool = False) -> Any:
     """x, but not below 0 and not above 6. Source: `torch.nn.functional.relu6`."""
     return hardtanh(input, 0.0, 6.0, inplace)
 
 
+@explained
 def hardsigmoid(input: Any, inplace: bool = False) -> Any:
     """x / 6 + 1 / 2, but not below 0 and not above 1. Source: `torch.nn.functional.hardsigmoid`."""
     return _place(lambda x: hardtanh(x, -3.0, 3.0) / 6 + 0.5, input, inplace)
 
 
+@explained
 def hardswish(input: Any, inplace: bool = False) -> Any:
     """x * hardsigmoid(x). Source: Howard et al., Searching for MobileNetV3, 2019; `torch.nn.functional.hardswish`.
 
@@ -144,16 +155,19 @@ def hardswish(input: Any, inplace: bool = False) -> Any:
     return _place(lambda x: where(x <= -3, 0.0, where(x < 3, x * (x + 3) / 6, x)), input, inplace)
 
 
+@explained
 def threshold(input: Any, threshold: float, value: float, inplace: bool = False) -> Any:
     """x above the threshold, else the value. Source: `torch.nn.functional.threshold`."""
     return _place(lambda x: where(x <= threshold, value, x), input, inplace)
 
 
+@explained
 def hardshrink(input: Any, lambd: float = 0.5) -> Any:
     """x, but 0 from -lambd to lambd. Source: `torch.nn.functional.hardshrink`."""
     return where((input >= -lambd) & (input <= lambd), 0.0, input)
 
 
+@explained
 def softshrink(input: Any, lambd: float = 0.5) -> Any:
     """x, but nearer to 0 by lambd, and 0 from -lambd to lambd. Source: `torch.nn.functional.softshrink`.
 

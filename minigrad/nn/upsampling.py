@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..creation import tensor
+from ..errors import explained
 from ..tensor import Tensor
 from .module import Module
 from .padding import pick
@@ -59,6 +60,7 @@ def _linear(x: Any, dim: int, size: int, factor: float | None, align_corners: bo
     return pick(x, dim, before) * next(weights) + pick(x, dim, after) * next(weights)
 
 
+@explained
 def interpolate(
     input: Any,
     size: Any = None,
@@ -117,6 +119,7 @@ def interpolate(
     return out.contiguous()
 
 
+@explained
 def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
     """Trade channels for pixels: (..., c * r * r, h, w) to (..., c, h * r, w * r).
 
@@ -145,6 +148,7 @@ def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
     return parts.movedim((-4, -3), (-3, -1)).reshape(*lead, c // (r * r), h * r, w * r)
 
 
+@explained
 def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
     """Trade pixels for channels, the inverse of `pixel_shuffle`: (..., c, h * r, w * r) to (..., c * r * r, h, w).
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from ..errors import explained
 from ..ops.conv import overlap_add, window_counts, windows
 from ..ops.shape import pad as pad_constant
 from ..tensor import Tensor
@@ -58,6 +59,7 @@ def _geometry(name: str, kernel_size: Any, dilation: Any, padding: Any, stride: 
     return kernel, dilation, [(p, p) for p in padding], each(name, "stride", stride, 2)
 
 
+@explained
 def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
     """Every window of an image as a column.
 
@@ -99,6 +101,7 @@ def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, st
     return with_batch("unfold", 2, columns, input)
 
 
+@explained
 def fold(
     input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
 ) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import backend
 from ..composite import composite
+from ..errors import explained
 from ..kernels import cpu as kernels
 from .dropout import dropout
 from .elementwise import where
@@ -40,6 +41,7 @@ def _causal(query, key):
     return xp.tril(xp.ones((query.shape[-2], key.shape[-2]), bool))
 
 
+@explained
 def scaled_dot_product_attention(
     query: Any,
     key: Any,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import dtypes
+from ..errors import explained
 from ..op import op
 from .logic import isfinite, isnan
 
@@ -79,6 +80,7 @@ def _where(xp, condition, input, other):
     return xp.where(condition, xp.asarray(input, target), xp.asarray(other, target))
 
 
+@explained
 def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     """`input` where the condition holds, `other` elsewhere, broadcasting. Source: `torch.where`.
 
@@ -125,6 +127,7 @@ def masked_fill(xp, input, mask, value):
     return xp.where(mask, xp.asarray(value, input.dtype), input)
 
 
+@explained
 def fmax(input: Any, other: Any) -> Any:
     """The larger of each pair, or the one that is not NaN. Source: `torch.fmax`.
 
@@ -135,6 +138,7 @@ def fmax(input: Any, other: Any) -> Any:
     return where((input >= other) | isnan(other), input, other)
 
 
+@explained
 def fmin(input: Any, other: Any) -> Any:
     """The smaller of each pair, or the one that is not NaN. Source: `torch.fmin`.
 

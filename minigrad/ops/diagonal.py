@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import explained
 from ..op import op
 from .shape import axes
 
@@ -71,6 +72,7 @@ def _on_diagonal(xp, input, *, shape, offset, dim1, dim2):
     return out
 
 
+@explained
 def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
     """Matrices with the last dimension of the input on a diagonal, zeros elsewhere. Source: `torch.diag_embed`.
 
@@ -88,6 +90,7 @@ def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> A
     return _on_diagonal(input, shape=tuple(shape), offset=offset, dim1=dim1, dim2=dim2)
 
 
+@explained
 def diag(input: Any, diagonal: int = 0) -> Any:
     """A vector as the diagonal of a matrix, or the diagonal of a matrix as a vector. Source: `torch.diag`.
 
@@ -101,6 +104,7 @@ def diag(input: Any, diagonal: int = 0) -> Any:
     return diag_embed(input, diagonal) if input.ndim == 1 else input.diagonal(diagonal).clone()
 
 
+@explained
 def trace(input: Any) -> Any:
     """Sum of the diagonal of a matrix. Source: `torch.trace`.
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from .. import backend
+from ..errors import explained
 
 
+@explained
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """Set elements to zero with probability p and scale the others by 1 / (1 - p), so that the mean stays.
 

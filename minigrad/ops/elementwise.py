@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import backend
 from ..composite import composite
+from ..errors import explained
 from ..kernels import cpu as kernels
 from ..op import op
 from .choice import where
@@ -72,6 +73,7 @@ def floor_divide(xp, input, other):
     return xp.floor_divide(input, other)
 
 
+@explained
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     """Quotient of each pair of elements; integers give floating point numbers. Source: `torch.div`.
 
@@ -440,6 +442,7 @@ def _gelu(input, *, approximate):
 _gelu.fused("cpu", kernels.gelu, kernels.gelu_backward)
 
 
+@explained
 def gelu(input: Any, approximate: str = "none") -> Any:
     """x times the normal distribution's probability of being below x. Source: `torch.nn.functional.gelu`.
 

@@ -9,6 +9,7 @@ import numpy as np
 from .. import backend
 from .. import op as op_module
 from ..autograd import At
+from ..errors import explained
 from ..op import op
 from .shape import normalize_dim
 
@@ -309,6 +310,7 @@ def _scatter_extreme(xp, input, src, *, index, largest):
     return out
 
 
+@explained
 def masked_select(input: Any, mask: Any) -> Any:
     """The elements where the mask is true, as a vector. Source: `torch.masked_select`.
 
@@ -320,6 +322,7 @@ def masked_select(input: Any, mask: Any) -> Any:
     return getitem(input.expand(shape), mask.expand(shape))
 
 
+@explained
 def nonzero(input: Any, as_tuple: bool = False) -> Any:
     """Indices of the nonzero elements, one row each, or one tensor per dimension. Source: `torch.nonzero`.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from ..errors import explained
 from ..op import op
 
 # The rules use only what arrays and Tensors share, `@`, reshape, swapaxes and [...], so that on arrays nothing stands
@@ -128,42 +129,49 @@ def _need(name, condition, *tensors):
         raise RuntimeError(f"{name}: shapes {' and '.join(str(tuple(x.shape)) for x in tensors)} do not fit")
 
 
+@explained
 def mm(input, mat2):
     """Product of two matrices. Source: `torch.mm`."""
     _need("mm", input.ndim == 2 and mat2.ndim == 2, input, mat2)
     return matmul(input, mat2)
 
 
+@explained
 def bmm(input, mat2):
     """Products of two stacks of matrices of equal length. Source: `torch.bmm`."""
     _need("bmm", input.ndim == 3 and mat2.ndim == 3 and input.shape[0] == mat2.shape[0], input, mat2)
     return matmul(input, mat2)
 
 
+@explained
 def mv(input, vec):
     """Product of a matrix and a vector. Source: `torch.mv`."""
     _need("mv", input.ndim == 2 and vec.ndim == 1, input, vec)
     return matmul(input, vec)
 
 
+@explained
 def dot(input, tensor):
     """Sum of the products of two vectors. Source: `torch.dot`."""
     _need("dot", input.ndim == 1 and tensor.ndim == 1, input, tensor)
     return matmul(input, tensor)
 
 
+@explained
 def outer(input, vec2):
     """All products of the elements of two vectors. Source: `torch.outer`."""
     _need("outer", input.ndim == 1 and vec2.ndim == 1, input, vec2)
     return input.unsqueeze(1) * vec2
 
 
+@explained
 def addmm(input, mat1, mat2, *, beta=1, alpha=1):
     """`beta * input + alpha * (mat1 @ mat2)`. Source: `torch.addmm`."""
     product = mm(mat1, mat2)
     return beta * input + (product if alpha == 1 else alpha * product)
 
 
+@explained
 def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):
     """`addmm` for stacks of matrices. Source: `torch.baddbmm`."""
     product = bmm(batch1, batch2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..errors import explained
 from ..op import op
 
 
@@ -63,6 +64,7 @@ def isclose(xp, input, other, *, rtol=1e-05, atol=1e-08, equal_nan=False):
     return xp.isclose(input, other, rtol=rtol, atol=atol, equal_nan=equal_nan)
 
 
+@explained
 def allclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
     """Whether all pairs are close, see `isclose`. Source: `torch.allclose`.
 
@@ -73,6 +75,7 @@ def allclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, e
     return bool(isclose(input, other, rtol=rtol, atol=atol, equal_nan=equal_nan).all())
 
 
+@explained
 def equal(input: Any, other: Any) -> bool:
     """Whether two tensors have the same shape and elements. Source: `torch.equal`.
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..composite import composite
+from ..errors import explained
 from ..kernels import cpu as kernels
 from .elementwise import rsqrt
 from .reduction import mean
@@ -25,6 +26,7 @@ def _layer_norm(input, weight=None, bias=None, *, dims, eps):
 _layer_norm.fused("cpu", kernels.layer_norm, kernels.layer_norm_backward)
 
 
+@explained
 def layer_norm(
     input: Any, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Any:
@@ -62,6 +64,7 @@ def _rms_norm(input, weight=None, *, dims, eps):
     return out if weight is None else out * weight
 
 
+@explained
 def rms_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, eps: float | None = None) -> Any:
     """Scale the last dimensions to mean square 1, then by weight.
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from .. import dtypes
+from ..errors import explained
 from ..op import op
 from .choice import maximum, minimum, where
 from .elementwise import exp, sqrt
@@ -81,6 +82,7 @@ def mean(xp, input, *, dim=None, keepdim=False, dtype=None):
     return input.sum(axis=over, keepdims=keepdim) / input.dtype.type(_count(input.shape, dim))
 
 
+@explained
 def var(
     input: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> Any:
@@ -107,6 +109,7 @@ def var(
     return total / free if free > 0 else total / 0.0
 
 
+@explained
 def std(
     input: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> Any:
@@ -121,6 +124,7 @@ def std(
     return where(flat, 0.0, sqrt(where(flat, 1.0, variance)))
 
 
+@explained
 def var_mean(
     input: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> tuple:
@@ -218,6 +222,7 @@ def _extremum(input, dim, keepdim, total, position, pairwise):
     return Extremum(values, index)
 
 
+@explained
 def max(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """Largest element; along a dimension also where it stands; of two tensors, `maximum`. Source: `torch.max`.
 
@@ -239,6 +244,7 @@ def max(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     return _extremum(input, dim, keepdim, amax, argmax, maximum)
 
 
+@explained
 def min(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """Smallest element; along a dimension also where it stands; of two tensors, `minimum`. Source: `torch.min`.
 

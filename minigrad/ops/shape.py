@@ -9,6 +9,7 @@ from operator import index
 from typing import Any
 
 from .. import backend, dtypes
+from ..errors import explained
 from ..op import op
 
 # ---------------------------------------------------------------------------------------------- reading arguments
@@ -126,6 +127,7 @@ def reshape_as(input: Any, other: Any) -> Any:
     return reshape(input, *other.shape)
 
 
+@explained
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """Several neighbouring dimensions as one. Source: `torch.flatten`.
 
@@ -141,6 +143,7 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     return _reshape(input, shape=(*shape[:start], merged, *shape[end + 1 :]))
 
 
+@explained
 def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
     """One dimension as several. Source: `torch.unflatten`.
 
@@ -153,6 +156,7 @@ def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
     return _reshape(input, shape=shape[:dim] + _inferred(shape[dim : dim + 1], tuple(sizes)) + shape[dim + 1 :])
 
 
+@explained
 def squeeze(input: Any, dim: Any = None) -> Any:
     """Drop dimensions of size 1: all, or those named if they are 1. Source: `torch.squeeze`.
 
@@ -164,6 +168,7 @@ def squeeze(input: Any, dim: Any = None) -> Any:
     return _reshape(input, shape=tuple(n for i, n in enumerate(input.shape) if not (n == 1 and i in drop)))
 
 
+@explained
 def unsqueeze(input: Any, dim: int) -> Any:
     """A new dimension of size 1 at a position. Source: `torch.unsqueeze`.
 
@@ -210,6 +215,7 @@ def expand_as(input: Any, other: Any) -> Any:
     return _expand(input, shape=tuple(other.shape))
 
 
+@explained
 def broadcast_to(input: Any, size: Sequence[int]) -> Any:
     """`expand`, as a function. Source: `torch.broadcast_to`."""
     return _expand(input, shape=tuple(size))
@@ -253,6 +259,7 @@ def permute(input: Any, *dims: Any) -> Any:
     return _permute(input, dims=sizes(dims))
 
 
+@explained
 def movedim(input: Any, source: Any, destination: Any) -> Any:
     """Some dimensions moved to other positions, the rest in order. Source: `torch.movedim`.
 
@@ -367,6 +374,7 @@ def narrow(input: Any, dim: int, start: int, length: int) -> Any:
     return input[(slice(None),) * normalize_dim(dim, input.ndim) + (slice(start, start + length),)]
 
 
+@explained
 def split(tensor: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple:
     """Views of consecutive parts of a dimension. Source: `torch.split`.
 
@@ -397,6 +405,7 @@ def split(tensor: Any, split_size_or_sections: int | Sequence[int], dim: int = 0
     return tuple(narrow(tensor, dim, start, length) for start, length in zip(starts, parts))
 
 
+@explained
 def chunk(input: Any, chunks: int, dim: int = 0) -> tuple:
     """At most so many views of equal parts of a dimension. Source: `torch.chunk`.
 
@@ -410,6 +419,7 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple:
     return split(input, max(1, -(-n // chunks)), dim)
 
 
+@explained
 def unbind(input: Any, dim: int = 0) -> tuple:
     """The slices along a dimension, as a tuple. Source: `torch.unbind`.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..errors import explained
 from ..op import op
 from .elementwise import sqrt
 
@@ -30,6 +31,7 @@ def cos(xp, input):
     return xp.cos(input)
 
 
+@explained
 def tan(input: Any) -> Any:
     """Tangent of an angle in radians. Source: `torch.tan`.
 
@@ -58,6 +60,7 @@ def atan2(xp, input, other):
 # The other inverses are angles of points, too: of (1, x), and of the points on the unit circle at height or width x.
 
 
+@explained
 def atan(input: Any) -> Any:
     """Angle whose tangent is each element, from -pi/2 to pi/2. Source: `torch.atan`.
 
@@ -68,6 +71,7 @@ def atan(input: Any) -> Any:
     return atan2(input, 1.0)
 
 
+@explained
 def asin(input: Any) -> Any:
     """Angle whose sine is each element, from -pi/2 to pi/2; NaN outside -1 to 1. Source: `torch.asin`.
 
@@ -78,6 +82,7 @@ def asin(input: Any) -> Any:
     return atan2(input, sqrt((1 - input) * (1 + input)))
 
 
+@explained
 def acos(input: Any) -> Any:
     """Angle whose cosine is each element, from 0 to pi; NaN outside -1 to 1. Source: `torch.acos`.
 

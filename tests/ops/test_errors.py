@@ -111,7 +111,7 @@ def test_an_error_in_backward_names_the_rule():
 
 
 def test_a_message_that_begins_like_the_name_of_its_operation_still_gets_the_name():
-    from minigrad.op import explain
+    from minigrad.errors import explain
 
     error = explain(mg.exp.op, RuntimeError("expected something else"), [np.zeros(2)])
     assert str(error).startswith("exp: expected something else")
