@@ -15,12 +15,12 @@ A Node never points to a Tensor, so nothing here forms a cycle: memory goes the 
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import sys
 import weakref
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -131,7 +131,7 @@ def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
     lead = g.ndim - len(shape)
     if lead and g.shape[lead:] == shape:
         axes = 0 if lead == 1 else tuple(range(lead))
-        return g.sum(axes) if isinstance(g, Tensor) else backend.namespace(g).add.reduce(g, axes)
+        return np.add.reduce(g, axes) if type(g) is np.ndarray else g.sum(axes)
     axes = tuple(range(lead)) + tuple(i + lead for i, n in enumerate(shape) if n == 1 and g.shape[i + lead] != 1)
     if axes:
         g = g.sum(axes, keepdim=True) if isinstance(g, Tensor) else g.sum(axis=axes, keepdims=True)
@@ -176,7 +176,7 @@ class _Sums:
             if node.plan is None:
                 self.leaves.append(node)  # nothing comes after a leaf: it can wait to the end
             else:
-                heapq.heappush(self.queue, (node.order, node))
+                heappush(self.queue, (node.order, node))
             if type(g) is not At:
                 self.grads[node] = g
                 return
@@ -193,11 +193,10 @@ class _Sums:
         if not isinstance(before, (Tensor, np.generic)):
             self.ours.add(node)
 
-    def pop(self) -> tuple[Node, Any]:
-        node = heapq.heappop(self.queue)[1] if self.queue else self.leaves.pop()
+    def take(self, node: Node) -> Any:
         if self.ours:
             self.ours.discard(node)
-        return node, self.grads.pop(node)
+        return self.grads.pop(node)
 
 
 def _fit(g: Any, node: Node, parent: Node, position: int) -> Any:
@@ -245,8 +244,10 @@ def _differentiate(
             watcher.passed(None, 0, g)
         if needed is None or node in needed:
             sums.add(node, g)
-    while sums.queue or sums.leaves:
-        node, g = sums.pop()
+    grads, queue, leaves = sums.grads, sums.queue, sums.leaves
+    while queue or leaves:
+        node = heappop(queue)[1] if queue else leaves.pop()
+        g = sums.take(node)
         if node.hooks:
             for hook in list(node.hooks.values()):
                 g = _call_hook(hook, g, node)
@@ -260,18 +261,15 @@ def _differentiate(
             results[node] = g
         if node.plan is None or (needed is not None and not any(parent in needed for parent in node.parents)):
             continue
-        saved = node.unpack()
+        parents, saved = node.parents, node.unpack()
         if create_graph:
             saved = node.plan.as_tensors(node, saved)
         for position, rule, wants in node.plan.rules:
-            parent = node.parents[position]
+            parent = parents[position]
             if needed is not None and parent not in needed:
                 continue
             try:
-                if len(wants) == 1:
-                    gx = rule(g, saved[wants[0]])
-                else:
-                    gx = rule(g, *[saved[i] for i in wants]) if wants else rule(g)
+                gx = rule(g, *wants(saved)) if wants else rule(g)
             except Exception as error:
                 error.add_note(f"(in the gradient of {node.name} for its argument {node.plan.op.argument(position)!r})")
                 raise
@@ -280,7 +278,14 @@ def _differentiate(
             if gx is not None:
                 if gx.shape != parent.shape or gx.dtype is not parent.dtype:
                     gx = _fit(gx, node, parent, position)
-                sums.add(parent, gx)
+                if parent in grads or type(gx) is At:
+                    sums.add(parent, gx)
+                else:  # what `add` does with a first gradient, without the call
+                    grads[parent] = gx
+                    if parent.plan is None:
+                        leaves.append(parent)
+                    else:
+                        heappush(queue, (parent.order, parent))
             gx = None  # the sum must be the only one that holds it, see _collect
         if not retain_graph and saved:
             node.saved = FREED
@@ -347,7 +352,9 @@ def _roots(name: str, outputs: Any, seeds: Any, create_graph: bool) -> list[tupl
     if isinstance(outputs, Tensor):
         if seeds is None and outputs.node is not None and outputs.array.size == 1 and not create_graph:
             array = outputs.array  # the usual case, a loss
-            return [(outputs.node, backend.namespace(array).ones(array.shape, array.dtype))]
+            on_cpu = type(array) is np.ndarray and array.ndim == 0
+            one = array.dtype.type(1) if on_cpu else backend.namespace(array).ones(array.shape, array.dtype)
+            return [(outputs.node, one)]
         outputs = [outputs]
     outputs = list(outputs)
     seeds = [seeds] if isinstance(seeds, Tensor) or seeds is None else list(seeds)

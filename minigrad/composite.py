@@ -29,7 +29,7 @@ import numpy as np
 
 from . import backend
 from .autograd import Node, grad, grad_mode
-from .op import fast_paths, op
+from .op import fast_paths, op, picking
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -114,8 +114,8 @@ class FusedPlan:
 
     def __init__(self, op: Composition, parents: list[Node | None]) -> None:
         self.op = op
-        self.rules: list[tuple[int, Callable[..., Any], list[int]]] = [
-            (i, lambda g, joint, i=i: joint(g, i), [0]) for i, parent in enumerate(parents) if parent is not None
+        self.rules: list[tuple[int, Callable[..., Any], Callable | None]] = [
+            (i, lambda g, joint, i=i: joint(g, i), picking([0])) for i, parent in enumerate(parents) if parent is not None
         ]
 
     def as_tensors(self, node: Node, saved: list[Joint]) -> list[Any]:

@@ -21,6 +21,7 @@ import numpy as np
 from . import backend
 from .autograd import Node, grad_mode, no_grad
 from .graph import Packed, pack, unpack
+from .op import picking
 from .tensor import Tensor
 
 # ----------------------------------------------------------------------------------------------------- in the graph
@@ -42,7 +43,7 @@ class JointPlan:
         self.arguments = arguments
         self.shapes = [y.shape for y in results]
         self.dtypes = [y.dtype for y in results]
-        self.rules = [(i, lambda g, joint, i=i: joint(g, i), [0]) for i, parent in enumerate(parents) if parent is not None]
+        self.rules = [(i, lambda g, joint, i=i: joint(g, i), picking([0])) for i, parent in enumerate(parents) if parent is not None]
 
     def argument(self, position: int) -> str:
         """Name of the argument at a position, for messages."""

@@ -393,7 +393,7 @@ def sigmoid(xp, input):
     >>> mg.tensor([0.0, -800.0, 800.0]).sigmoid()
     tensor([0.5000, 0.0000, 1.0000])
     """
-    return 1 / (1 + xp.exp(-input))
+    return xp.reciprocal(1 + xp.exp(-input))
 
 
 @floating(input=lambda g, input: g * sigmoid(-input))
