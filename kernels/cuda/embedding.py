@@ -1,0 +1,99 @@
+"""The gradient of an embedding on CUDA: how embedding.cu is launched, and what is right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..ladder import Case, Ladder, Step
+from .launcher import Kernel, Launch, ceil_div, launch, namespace
+from .layer_norm import wide
+
+
+def by_numbers(tokens: int, cols: int) -> Launch:
+    """A thread for each number of dy."""
+    return Launch((ceil_div(tokens * cols, 256),), (256,))
+
+
+def by_columns(tokens: int, cols: int) -> Launch:
+    """A block for 32 tokens and up to 256 columns."""
+    threads = min(256, 32 * ceil_div(cols, 32))
+    return Launch((ceil_div(tokens, 32), ceil_div(cols, threads)), (threads,))
+
+
+V1 = Kernel("embedding_backward_v1", "embedding.cu", by_numbers)
+V2 = Kernel("embedding_backward_v2", "embedding.cu", by_columns)
+V3 = Kernel("embedding_backward_v3", "embedding.cu", lambda tokens, cols: by_columns(tokens, cols // 4))
+
+
+def backward(index: Any, dy: Any, rows: int, padding_idx: int | None = None, launch: Any = launch, step: str = "") -> Any:
+    """The gradient for the table.
+
+    Args:
+        index: tokens, int64, any shape.
+        dy: float32, contiguous, (..., cols).
+        rows: of the table.
+        padding_idx: a row that gets no gradient.
+    """
+    xp, cols, index = namespace(dy), dy.shape[-1], index.reshape(-1)
+    dw = xp.zeros((rows, cols), dy.dtype)
+    step = step or ("v3" if wide(cols, dy, dw) else "v2")
+    numbers = (index.size, cols, rows, -1 if padding_idx is None else padding_idx)
+    if step == "v1":
+        launch(V1, (index, dy, dw, *numbers), tokens=index.size, cols=cols)
+    else:
+        order = xp.argsort(index, kind="stable")
+        given = (index[order], order.astype(np.int32), dy, dw, *numbers)
+        launch(V3 if step == "v3" else V2, given, tokens=index.size, cols=cols)
+    return dw
+
+
+def _inputs(rng: Any, tokens: int, cols: int, rows: int, **options: Any) -> dict[str, Any]:
+    index = rng.integers(0, rows, tokens)
+    index[: int(tokens * options.get("popular", 0.2))] = rows // 2  # a word that is everywhere
+    if options.get("runs"):  # runs of equal tokens that begin exactly where a block does
+        index = np.arange(tokens) // options["runs"]
+    if options.get("strange"):  # no rows of the table
+        index[-7:] = (-1, -5, rows, rows, rows + 1, 1 << 40, -1)
+    return {"index": rng.permutation(index), "dy": rng.standard_normal((tokens, cols), dtype=np.float32)}
+
+
+def _reference(case: Case, index: Any, dy: Any) -> dict[str, Any]:
+    dw = np.zeros((case["rows"], dy.shape[1]))
+    valid = (index >= 0) & (index < len(dw))
+    np.add.at(dw, index[valid], dy[valid].astype(np.float64))
+    if "padding" in case:
+        dw[case["padding"]] = 0
+    return {"dw": dw}
+
+
+def _step(step: str) -> Any:
+    return lambda launch, case, index, dy: {"dw": backward(index, dy, case["rows"], case.get("padding"), launch, step)}
+
+
+CASES = (
+    {"tokens": 1, "cols": 1, "rows": 1}, {"tokens": 5, "cols": 3, "rows": 2},
+    {"tokens": 70, "cols": 36, "rows": 9, "padding": 4},
+    {"tokens": 33, "cols": 132, "rows": 100}, {"tokens": 200, "cols": 8, "rows": 3, "popular": 0.9},
+    {"tokens": 64, "cols": 1100, "rows": 7},
+    {"tokens": 96, "cols": 64, "rows": 50, "popular": 1.0}, {"tokens": 130, "cols": 8, "rows": 5, "strange": True},
+    {"tokens": 100, "cols": 7, "rows": 4, "strange": True}, {"tokens": 96, "cols": 5, "rows": 3, "runs": 32},
+)  # fmt: skip
+
+EMBEDDING_BACKWARD = Ladder(
+    name="embedding_backward",
+    file="embedding.cu",
+    steps=(
+        Step("v1", "atomics: a row is fetched and stored as often as its token occurs", _step("v1"), (V1,)),
+        Step("v2", "sorted tokens: sums grow in registers and are stored once, in the same order in every run",
+             _step("v2"), (V2,)),
+        Step("v3", "16 bytes at a time", _step(""), (V3, V2), used=True),
+    ),
+    inputs=_inputs,
+    reference=_reference,
+    cases=CASES,
+    example={"tokens": 2048, "cols": 256, "rows": 5000},
+    tolerance=1e-5,
+    minimum_bytes=lambda tokens, cols, rows, **options: 4 * cols * tokens + 4 * cols * min(rows, tokens) + 12 * tokens,
+)  # fmt: skip

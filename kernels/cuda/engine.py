@@ -1,0 +1,197 @@
+"""The kernels in the form that the engine asks for: see composite.py and op.py, which call them, and kernels/cpu.
+
+What lives here: which arrays a kernel takes, and how they are laid out for it. A function gives NotImplemented for
+everything else (another dtype, nothing to do, rows too long for the indices), and then the formula runs.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from . import adam as _adam
+from . import attention as _attention
+from . import cross_entropy as _cross_entropy
+from . import gelu as _gelu
+from . import layer_norm as _layer_norm
+from . import matmul as _matmul
+from . import softmax as _softmax
+from .launcher import MOST, namespace
+
+Array = Any
+
+
+def takes(*arrays: Array | None) -> bool:
+    """Whether all are float32, not empty, and within reach of 32-bit indices; None is no array."""
+    return all(a is None or (a.dtype == np.float32 and 0 < a.size <= MOST) for a in arrays)
+
+
+def dense(array: Array | None) -> Array:
+    """The array, contiguous."""
+    return array if array is None or array.flags.c_contiguous else namespace(array).ascontiguousarray(array)
+
+
+def rows(array: Array, width: int) -> Array:
+    """Everything but the last `width` numbers as rows."""
+    return dense(array).reshape(-1, width)
+
+
+# ------------------------------------------------------------------------------------------------------------- norms
+
+
+def layer_norm(x: Array, weight: Any = None, bias: Any = None, *, dims: tuple[int, ...], eps: float) -> Any:
+    if not takes(x, weight, bias):
+        return NotImplemented
+    width = math.prod(x.shape[len(x.shape) - len(dims) :])
+    w, b = (None if a is None else dense(a).reshape(-1) for a in (weight, bias))
+    y, stats = _layer_norm.forward(rows(x, width), w, b, eps)
+    return y.reshape(x.shape), stats
+
+
+def layer_norm_backward(
+    g: Array, needs: list[bool], stats: Array, x: Array, weight: Any = None, bias: Any = None, *, dims: Any, eps: float
+) -> list:
+    width = math.prod(x.shape[len(x.shape) - len(dims) :])
+    flat = None if weight is None else dense(weight).reshape(-1)
+    gx, gw, gb = _layer_norm.backward(rows(x, width), flat, rows(g, width), stats)
+    gw, gb = (None if a is None else b.reshape(a.shape) for a, b in ((weight, gw), (bias, gb)))
+    return [gx.reshape(x.shape), gw, gb]
+
+
+def rms_norm(x: Array, weight: Any = None, *, dims: tuple[int, ...], eps: float) -> Any:
+    if not takes(x, weight):
+        return NotImplemented
+    width = math.prod(x.shape[len(x.shape) - len(dims) :])
+    y, stats = _layer_norm.forward(rows(x, width), None if weight is None else dense(weight).reshape(-1), None, eps, rms=True)
+    return y.reshape(x.shape), stats
+
+
+def rms_norm_backward(
+    g: Array, needs: list[bool], stats: Array, x: Array, weight: Any = None, *, dims: Any, eps: float
+) -> list:
+    width = math.prod(x.shape[len(x.shape) - len(dims) :])
+    flat = None if weight is None else dense(weight).reshape(-1)
+    gx, gw, _ = _layer_norm.backward(rows(x, width), flat, rows(g, width), stats, rms=True)
+    return [gx.reshape(x.shape), None if weight is None else gw.reshape(weight.shape)]
+
+
+# -------------------------------------------------------------------------------------------- activations and losses
+
+
+def gelu(x: Array, *, approximate: str) -> Any:
+    return (_gelu.forward(dense(x), approximate), None) if takes(x) else NotImplemented
+
+
+def gelu_backward(g: Array, needs: list[bool], kept: None, x: Array, *, approximate: str) -> list:
+    return [_gelu.backward(dense(x), dense(g), approximate)]
+
+
+def softmax(x: Array, *, dim: int, dtype: Any = None) -> Any:
+    return _over_rows(x, dim, dtype, log=False)
+
+
+def log_softmax(x: Array, *, dim: int, dtype: Any = None) -> Any:
+    return _over_rows(x, dim, dtype, log=True)
+
+
+def _over_rows(x: Array, dim: int, dtype: Any, log: bool) -> Any:
+    if dtype is not None or not takes(x) or not x.ndim or dim not in (-1, x.ndim - 1):
+        return NotImplemented
+    return _softmax.forward(rows(x, x.shape[-1]), log).reshape(x.shape)
+
+
+def cross_entropy(logits: Array, target: Array, *, ignore_index: int) -> Any:
+    """The mean loss. The gradient is computed from the logits again: to keep it would cost as much traffic, and memory."""
+    if not takes(logits) or logits.ndim != 2:
+        return NotImplemented
+    xp = namespace(logits)
+    numbers = dense(target.astype(np.int64, copy=False))
+    losses, _ = _cross_entropy.fused(dense(logits), numbers, gradient=False, ignore_index=ignore_index)
+    count = (numbers != ignore_index).sum().astype(np.float32)
+    return xp.sum(losses) / count, (numbers, count)
+
+
+def cross_entropy_backward(
+    g: Array, needs: list[bool], kept: tuple, logits: Array, target: Array, *, ignore_index: int
+) -> list:
+    numbers, count = kept
+    scale = namespace(logits).where(count > 0, g / count, np.float32(0)).reshape(1)
+    return [_cross_entropy.fused(dense(logits), numbers, scale, loss=False, ignore_index=ignore_index)[1], None]
+
+
+# --------------------------------------------------------------------------------------------------------- attention
+
+
+def attention(query: Array, key: Array, value: Array, *, scale: float, is_causal: bool, mask: Any = None) -> Any:
+    if not takes(query, key, value) or not _attention.supports(query, key, value):
+        return NotImplemented
+    if mask is not None:
+        if not _lies_along(mask, query, key):
+            return NotImplemented
+        xp = namespace(mask)
+        mask = xp.where(mask, np.float32(0), np.float32(-np.inf)) if mask.dtype.kind == "b" else mask
+        mask = dense(mask.astype(np.float32, copy=False))
+    q, k, v = dense(query), dense(key), dense(value)
+    out, lse = _attention.forward(q, k, v, mask, scale=scale, is_causal=is_causal)
+    return out, (out, lse, mask)
+
+
+def _lies_along(mask: Array, query: Array, key: Array) -> bool:
+    """Whether each dimension of the mask is 1 or that of the scores, and the last one is there; on the same device."""
+    if type(mask) is not type(query) or not 2 <= mask.ndim <= query.ndim <= 4:
+        return False
+    scores = (*query.shape[:-1], key.shape[-2])[-mask.ndim :]
+    return mask.shape[-1] == key.shape[-2] and all(n in (1, full) for n, full in zip(mask.shape, scores))
+
+
+def attention_backward(
+    g: Array, needs: list[bool], kept: tuple, query: Array, key: Array, value: Array, *, scale: float, is_causal: bool,
+    mask: Any = None,
+) -> list:  # fmt: skip
+    out, lse, mask = kept
+    q, k, v = dense(query), dense(key), dense(value)
+    return list(_attention.backward(dense(g), q, k, v, out, lse, mask, scale=scale, is_causal=is_causal))
+
+
+# ---------------------------------------------------------------------------------------------------------- products
+
+
+def product(a: Array, b: Array, bias: Any = None) -> Any:
+    """`a @ b + bias` by our own kernel; the library's, which on a card is cuBLAS, is used unless somebody asks for this."""
+    if not takes(a, b, bias) or min(a.ndim, b.ndim) < 2 or a.shape[-1] != b.shape[-2]:
+        return NotImplemented
+    layout = "nn"
+    if _transposed(a) and not _transposed(b):
+        a, layout = a.swapaxes(-1, -2), "tn"
+    elif _transposed(b):
+        b, layout = b.swapaxes(-1, -2), "nt"
+    a, b, bias = dense(a), dense(b), dense(bias)
+    return _matmul.product(a, b, layout, bias) if _matmul.supports(a, b, bias) else NotImplemented
+
+
+def _transposed(x: Array) -> bool:
+    """Whether a matrix lies in memory as the transpose of a contiguous one: the kernel reads that as it is."""
+    return not x.flags.c_contiguous and x.swapaxes(-1, -2).flags.c_contiguous
+
+
+# -------------------------------------------------------------------------------------------------------- optimizers
+
+
+def step(rule: str, tensors: list[tuple], numbers: tuple[float, ...]) -> Any:
+    """Adam's and AdamW's step for all parameters in one launch; the numbers are those of kernels/cpu/optimizers.py."""
+    arrays = [array for group in tensors for array in group]
+    if rule != "adam" or not all(a.dtype == np.float32 and a.flags.c_contiguous for a in arrays):
+        return NotImplemented
+    shrink, sign, decay, beta1, _, beta2, _, rate, unbias, eps, amsgrad = numbers
+    if sign != 1 or amsgrad:
+        return NotImplemented
+    if decoupled := shrink != 1:
+        decay = (1 - shrink) / rate
+    params, grads, firsts, seconds = map(list, zip(*tensors))
+    xp, chunks = namespace(params[0]), _adam.chunk_table([p.size for p in params])
+    table = np.array([[*map(_adam.address, row), row[0].size] for row in zip(params, grads, firsts, seconds)], np.uint64)
+    constants = (rate, beta1, beta2, eps, decay, 1.0, 1 / unbias, int(decoupled))  # rate has the first correction in it
+    _adam.launch(_adam.V2, (xp.asarray(table), xp.asarray(chunks), *constants, None), blocks=len(chunks))
+    return None

@@ -1,0 +1,97 @@
+// Convolution as a matrix product: im2col lays out, for each output pixel, the numbers that the filter sees there; col2im,
+// its gradient, adds what came of them back to where they were.
+//
+//     x (batch, channels, H, W)      columns (batch, channels x filter height x filter width, out height x out width)
+//
+// Row (c, i, j) of columns at pixel (y, x) is x[c, y stride - padding + i dilation, x stride - padding + j dilation], 0 outside.
+
+// What a geometry is made of. A block knows its row (c, i, j) and its image; only pixels differ between threads.
+struct Filter {
+    int H, W, kh, kw, oh, ow, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
+    __device__ __forceinline__ float at(const float* plane, int i, int j, int pixel) const {
+        int y = pixel / ow * stride_h - pad_h + i * dilation_h, x = pixel % ow * stride_w - pad_w + j * dilation_w;
+        return y >= 0 && y < H && x >= 0 && x < W ? plane[y * W + x] : 0.f;
+    }
+};
+
+// v1. A number for each thread, in the order of x: neighbours read neighbours, but write whole rows apart.
+extern "C" __global__ void __launch_bounds__(256) im2col_v1(
+    const float* __restrict__ x, float* __restrict__ columns, int channels, int H, int W, int kh, int kw, int oh, int ow,
+    int stride_h, int stride_w, int pad_h, int pad_w, int dilation_h, int dilation_w) {
+    Filter f{H, W, kh, kw, oh, ow, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w};
+    int i = blockIdx.x * blockDim.x + threadIdx.x, taps = kh * kw, pixels = oh * ow;
+    if (i >= pixels * taps) return;
+    int tap = i % taps, pixel = i / taps;
+    size_t plane = (size_t)blockIdx.z * channels + blockIdx.y;
+    columns[(plane * taps + tap) * pixels + pixel] = f.at(x + plane * H * W, tap / kw, tap % kw, pixel);
+}
+
+// v2. A row of columns for a block: neighbouring threads do neighbouring pixels, and read and write neighbours.
+extern "C" __global__ void __launch_bounds__(256) im2col_v2(
+    const float* __restrict__ x, float* __restrict__ columns, int channels, int H, int W, int kh, int kw, int oh, int ow,
+    int stride_h, int stride_w, int pad_h, int pad_w, int dilation_h, int dilation_w) {
+    Filter f{H, W, kh, kw, oh, ow, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w};
+    int pixel = blockIdx.x * blockDim.x + threadIdx.x, taps = kh * kw, c = blockIdx.y / taps, tap = blockIdx.y % taps;
+    if (pixel >= oh * ow) return;
+    size_t plane = (size_t)blockIdx.z * channels + c;
+    columns[(plane * taps + tap) * (oh * ow) + pixel] = f.at(x + plane * H * W, tap / kw, tap % kw, pixel);
+}
+
+// v3. A block for each plane (image and channel), which it fetches once, 16 bytes at a time, and keeps in shared memory: the
+// filter looks at each number kh x kw times.
+extern "C" __global__ void __launch_bounds__(256) im2col_v3(
+    const float* __restrict__ x, float* __restrict__ columns, int channels, int H, int W, int kh, int kw, int oh, int ow,
+    int stride_h, int stride_w, int pad_h, int pad_w, int dilation_h, int dilation_w) {
+    extern __shared__ __align__(16) float image[]; // H x W
+    size_t plane = (size_t)blockIdx.z * channels + blockIdx.y;
+    int pixels = oh * ow;
+    x += plane * H * W, columns += plane * kh * kw * pixels;
+    int whole = ((unsigned long long)x & 15) == 0 ? H * W & ~3 : 0;
+    for (int i = 4 * threadIdx.x; i < whole; i += 4 * blockDim.x)
+        *reinterpret_cast<float4*>(image + i) = *reinterpret_cast<const float4*>(x + i);
+    for (int i = whole + threadIdx.x; i < H * W; i += blockDim.x) image[i] = x[i];
+    __syncthreads();
+    for (int pixel = threadIdx.x; pixel < pixels; pixel += blockDim.x) {
+        int top = pixel / ow * stride_h - pad_h, left = pixel % ow * stride_w - pad_w;
+        for (int i = 0; i < kh; i++)
+            for (int j = 0; j < kw; j++) {
+                int y = top + i * dilation_h, z = left + j * dilation_w;
+                columns[(size_t)(i * kw + j) * pixels + pixel] = y >= 0 && y < H && z >= 0 && z < W ? image[y * W + z] : 0.f;
+            }
+    }
+}
+
+// v1. Everyone adds to the image with atomics: a pixel is fetched and stored as often as the filter covers it, and sums
+// differ in their last digits from run to run. x comes in as zeros.
+extern "C" __global__ void __launch_bounds__(256) col2im_v1(
+    const float* __restrict__ columns, float* __restrict__ x, int channels, int H, int W, int kh, int kw, int oh, int ow,
+    int stride_h, int stride_w, int pad_h, int pad_w, int dilation_h, int dilation_w) {
+    int pixel = blockIdx.x * blockDim.x + threadIdx.x, taps = kh * kw, c = blockIdx.y / taps, tap = blockIdx.y % taps;
+    if (pixel >= oh * ow) return;
+    size_t plane = (size_t)blockIdx.z * channels + c;
+    int y = pixel / ow * stride_h - pad_h + tap / kw * dilation_h, z = pixel % ow * stride_w - pad_w + tap % kw * dilation_w;
+    if (y >= 0 && y < H && z >= 0 && z < W)
+        atomicAdd(x + plane * H * W + y * W + z, columns[(plane * taps + tap) * (oh * ow) + pixel]);
+}
+
+// v2. The other way round: a thread for each pixel of the image asks which outputs saw it. Each number of columns is read
+// once, each pixel stored once, without atomics.
+extern "C" __global__ void __launch_bounds__(256) col2im_v2(
+    const float* __restrict__ columns, float* __restrict__ x, int channels, int H, int W, int kh, int kw, int oh, int ow,
+    int stride_h, int stride_w, int pad_h, int pad_w, int dilation_h, int dilation_w) {
+    int pixel = blockIdx.x * blockDim.x + threadIdx.x;
+    if (pixel >= H * W) return;
+    size_t plane = (size_t)blockIdx.z * channels + blockIdx.y;
+    columns += plane * kh * kw * oh * ow;
+    float sum = 0.f;
+    for (int i = 0; i < kh; i++) {
+        int down = pixel / W + pad_h - i * dilation_h, y = down / stride_h;
+        if (down < 0 || y * stride_h != down || y >= oh) continue;
+        for (int j = 0; j < kw; j++) {
+            int right = pixel % W + pad_w - j * dilation_w, z = right / stride_w;
+            if (right < 0 || z * stride_w != right || z >= ow) continue;
+            sum += columns[((i * kw + j) * oh + y) * ow + z];
+        }
+    }
+    x[plane * H * W + pixel] = sum;
+}

@@ -1,0 +1,171 @@
+"""im2col and col2im for convolutions on CUDA: how im2col.cu is launched, and what is right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..ladder import Case, Ladder, Step
+from .launcher import Kernel, Launch, ceil_div, launch, namespace
+
+Pair = tuple[int, int]
+
+
+def grid(pixels: int, rows: int, batch: int) -> Launch:
+    """A thread for each pixel; rows in y, images in z."""
+    return Launch((ceil_div(pixels, 256), rows, batch), (256,))
+
+
+def staged(pixels: int, rows: int, batch: int, numbers: int) -> Launch:
+    """A block for each plane, with its numbers in shared memory."""
+    return Launch((1 if pixels else 0, rows, batch), (256,), 4 * numbers)
+
+
+def _kernel(name: str, geometry: Any = grid) -> Kernel:
+    return Kernel(name, "im2col.cu", geometry, wide=True)
+
+
+STAGED = 12288  # numbers of a plane that fit in the 48 KiB of shared memory that every card gives
+IM2COL = {"v1": _kernel("im2col_v1"), "v2": _kernel("im2col_v2"), "v3": _kernel("im2col_v3", staged)}
+COL2IM = {name: _kernel(f"col2im_{name}") for name in ("v1", "v2")}
+
+
+def out_size(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Pair:
+    """Height and width of what a convolution gives.
+
+    >>> out_size((5, 7), (3, 3), (2, 1), (1, 0), (1, 2))
+    (3, 3)
+    """
+    h, w = ((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in zip(size, kernel, stride, padding, dilation))
+    return h, w
+
+
+def im2col(
+    x: Any, kernel: Pair, stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: Pair = (1, 1), launch: Any = launch,
+    step: str = "",
+) -> Any:
+    """(batch, channels, H, W), float32 and contiguous, to (batch, channels * taps, pixels)."""  # fmt: skip
+    (batch, channels, *size), taps = x.shape, kernel[0] * kernel[1]
+    out = out_size(x.shape[2:], kernel, stride, padding, dilation)
+    pixels = out[0] * out[1]
+    columns = namespace(x).empty((batch, channels * taps, pixels), x.dtype)
+    step = step or ("v3" if size[0] * size[1] <= STAGED else "v2")
+    numbers = (channels, *size, *kernel, *out, *stride, *padding, *dilation)
+    sizes = {"pixels": pixels, "rows": channels, "batch": batch}
+    if step != "v3":
+        sizes["pixels" if step == "v1" else "rows"] *= taps
+    else:
+        sizes["numbers"] = size[0] * size[1]
+    launch(IM2COL[step], (x, columns, *numbers), **sizes)
+    return columns
+
+
+def col2im(
+    columns: Any, size: Pair, kernel: Pair, stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: Pair = (1, 1),
+    launch: Any = launch, step: str = "v2",
+) -> Any:
+    """The gradient of im2col for an image of that size, from the gradient for its columns."""  # fmt: skip
+    xp, batch, channels = namespace(columns), len(columns), columns.shape[1] // (kernel[0] * kernel[1])
+    out = out_size(size, kernel, stride, padding, dilation)
+    x = (xp.zeros if step == "v1" else xp.empty)((batch, channels, *size), columns.dtype)
+    numbers = (channels, *size, *kernel, *out, *stride, *padding, *dilation)
+    threads, rows = (out[0] * out[1], columns.shape[1]) if step == "v1" else (size[0] * size[1], channels)
+    launch(COL2IM[step], (columns, x, *numbers), pixels=threads, rows=rows, batch=batch)
+    return x
+
+
+def _options(case: Case) -> dict[str, Any]:
+    names = {"kernel": (3, 3), "stride": (1, 1), "padding": (0, 0), "dilation": (1, 1)}
+    return {name: case.get(name, value) for name, value in names.items()}
+
+
+def _places(case: Case) -> tuple[Any, Any]:
+    """For each filter position and pixel where it reads in the padded image: rows (kh, 1, oh, 1), columns (1, kw, 1, ow)."""
+    o = _options(case)
+    out = out_size(case["size"], **o)
+    at = [np.arange(k)[:, None] * d + np.arange(n) * s for k, d, n, s in zip(o["kernel"], o["dilation"], out, o["stride"])]
+    return at[0][:, None, :, None], at[1][None, :, None, :]
+
+
+def _inputs(rng: Any, batch: int, channels: int, size: Pair, **options: Any) -> dict[str, Any]:
+    return {"x": rng.standard_normal((batch, channels, *size), dtype=np.float32)}
+
+
+def _padded(case: Case) -> tuple[Any, tuple[slice, slice]]:
+    (h, w), (p, q) = case["size"], _options(case)["padding"]
+    return np.zeros((case["batch"], case["channels"], h + 2 * p, w + 2 * q)), (slice(p, p + h), slice(q, q + w))
+
+
+def _reference(case: Case, x: Any) -> dict[str, Any]:
+    padded, inside = _padded(case)
+    padded[:, :, *inside] = x
+    seen = padded[:, :, *_places(case)]
+    return {"columns": seen.reshape(len(x), -1, seen.shape[-2] * seen.shape[-1])}
+
+
+def _col2im_inputs(rng: Any, **case: Any) -> dict[str, Any]:
+    shape = _reference(case, **_inputs(rng, **case))["columns"].shape
+    return {"columns": rng.standard_normal(shape, dtype=np.float32)}
+
+
+def _col2im_reference(case: Case, columns: Any) -> dict[str, Any]:
+    padded, inside = _padded(case)
+    rows, cols = _places(case)
+    shape = np.broadcast_shapes(rows.shape, cols.shape)
+    everywhere: Any = (slice(None), slice(None), rows, cols)
+    np.add.at(padded, everywhere, columns.reshape(*padded.shape[:2], *shape).astype(np.float64))
+    return {"x": padded[:, :, *inside]}
+
+
+def _case(batch: int, channels: int, size: Pair, **options: Pair) -> dict[str, Any]:
+    return {"batch": batch, "channels": channels, "size": size, **options}
+
+
+CASES = (
+    _case(1, 1, (1, 1), kernel=(1, 1)),
+    _case(2, 3, (5, 7), padding=(1, 1)),
+    _case(1, 2, (9, 6), kernel=(3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2)),
+    _case(2, 2, (8, 10)),
+    _case(1, 3, (17, 18), padding=(1, 1), stride=(2, 3)),
+    _case(1, 1, (97, 131), kernel=(2, 1), stride=(7, 9)),
+    _case(1, 1, (6, 4), kernel=(5, 4), padding=(2, 3), dilation=(2, 1)),
+)
+
+
+def _bytes(batch: int, channels: int, size: Pair, **options: Any) -> int:
+    o = _options(options)
+    out = out_size(size, **o)
+    return 4 * batch * channels * (size[0] * size[1] + o["kernel"][0] * o["kernel"][1] * out[0] * out[1])
+
+
+EXAMPLE = _case(1, 8, (32, 32), padding=(1, 1))
+
+IM2COL_LADDER = Ladder(
+    name="im2col",
+    file="im2col.cu",
+    steps=(
+        Step("v1", "a number for each thread, filter positions innermost: neighbours write whole rows apart",
+             lambda launch, case, x: {"columns": im2col(x, **_options(case), launch=launch, step="v1")}, (IM2COL["v1"],)),
+        Step("v2", "a block for each row of columns: neighbours write neighbours",
+             lambda launch, case, x: {"columns": im2col(x, **_options(case), launch=launch, step="v2")}, (IM2COL["v2"],)),
+        Step("v3", "a block keeps a plane in shared memory: it is fetched once, not once for each filter position",
+             lambda launch, case, x: {"columns": im2col(x, **_options(case), launch=launch)},
+             (IM2COL["v3"], IM2COL["v2"]), used=True),
+    ),
+    inputs=_inputs, reference=_reference, cases=CASES, example=EXAMPLE, tolerance=1e-7, minimum_bytes=_bytes,
+)  # fmt: skip
+
+COL2IM_LADDER = Ladder(
+    name="col2im",
+    file="im2col.cu",
+    steps=(
+        Step("v1", "atomics: a pixel is fetched and stored as often as the filter covers it",
+             lambda launch, case, columns: {"x": col2im(columns, case["size"], **_options(case), launch=launch, step="v1")},
+             (COL2IM["v1"],)),
+        Step("v2", "each pixel collects what belongs to it: one store, no atomics, the same sum in every run",
+             lambda launch, case, columns: {"x": col2im(columns, case["size"], **_options(case), launch=launch)},
+             (COL2IM["v2"],), used=True),
+    ),
+    inputs=_col2im_inputs, reference=_col2im_reference, cases=CASES, example=EXAMPLE, tolerance=2e-6, minimum_bytes=_bytes,
+)  # fmt: skip

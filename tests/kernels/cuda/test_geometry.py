@@ -1,0 +1,72 @@
+"""How many blocks, threads and bytes the CUDA kernels are launched with: arithmetic on sizes, without an array."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from minigrad.kernels.cuda import adam, attention, cross_entropy, embedding, gelu, im2col, launcher, layer_norm, matmul, softmax
+
+SIZES = (1, 2, 31, 32, 33, 127, 128, 129, 768, 1023, 1024, 1025, 4096, 8192, 50257)
+
+
+@pytest.mark.parametrize("module", [softmax, cross_entropy])
+@pytest.mark.parametrize("cols", SIZES)
+def test_rows_have_enough_threads(module, cols: int) -> None:
+    warps, blocks = module.by_warps(37, cols), module.by_blocks(37, cols)
+    assert warps.grid[0] * warps.block[0] // 32 >= 37 and blocks.grid == (37,)
+    threads = blocks.block[0]
+    assert threads % 32 == 0 and threads <= 1024
+    assert threads == 1024 or 16 * threads >= cols > 16 * (threads - 32)
+
+
+@pytest.mark.parametrize("cols", [n for n in range(4, 8193, 4) if n % 256 in (0, 4, 252)])
+def test_layer_norm_groups_hold_their_rows(cols: int) -> None:
+    for rows in (1, 5, 129, 16384):
+        how, each = layer_norm.groups(rows, cols), layer_norm.rows_each(rows, cols)
+        threads, together = how.block
+        assert 8 * threads >= cols and threads % 32 == 0 and threads * together <= 1024
+        assert how.grid[0] * together * each >= rows > (how.grid[0] * together * each) - how.grid[0] * together
+        assert how.shared >= 4 * max(2 * cols, 64 * together + cols) and how.shared <= 64 * 1024
+
+
+@pytest.mark.parametrize(("M", "N", "K", "products", "aligned", "plan"), [
+    (4096, 4096, 64, 1, True, ("large", 1)),
+    (1024, 1024, 1024, 1, True, ("large", 1)),
+    (128, 128, 64, 1, True, ("small", 1)),
+    (128, 128, 64, 100, True, ("large", 1)),
+    (768, 768, 16384, 1, True, ("small", 1)),
+    (64, 64, 2048, 1, True, ("small", 8)),
+    (4095, 4097, 64, 1, False, ("any", 1)),
+    (0, 64, 64, 1, True, ("small", 1)),
+])  # fmt: skip
+def test_plan(M: int, N: int, K: int, products: int, aligned: bool, plan: tuple[str, int]) -> None:
+    assert matmul.plan(M, N, K, products, aligned) == plan
+
+
+@pytest.mark.parametrize(("M", "N"), [(1, 1), (128, 129), (127, 1000)])
+def test_tiles_cover_the_product(M: int, N: int) -> None:
+    for kernel in (matmul.V1, matmul.V2, matmul.V3, matmul.V4, matmul.V5, matmul.V6["nn"], matmul.SMALL["nn"], matmul.ANY["nn"]):
+        how = kernel.geometry(M=M, N=N, z=3)
+        assert how.grid[2] == 3 and 32 <= math.prod(how.block) <= 1024
+    assert matmul.V6["nn"].geometry(M=M, N=N).grid == (-(-N // 128), -(-M // 128), 1)
+
+
+def test_shared_memory_of_attention_is_that_of_its_tiles() -> None:
+    assert attention.FORWARD[64].geometry(rows=65, items=6) == launcher.Launch((2, 6), (256,), 4 * 3 * 64 * 64)
+    assert attention.FORWARD[128].geometry(rows=64, items=1).shared == 64 * 1024  # what sm_75 has
+    assert max(k[d].geometry(rows=1, items=1).shared for k in (attention.BACKWARD_Q, attention.BACKWARD_KV) for d in k) < 99 * 1024
+
+
+def test_pieces() -> None:
+    assert adam.chunk_table([4096, 4097, 1]).tolist() == [[0, 0], [1, 0], [1, 1], [2, 0]]
+    assert gelu.ones(257).grid == (2,) and gelu.fours(1025).grid == (2,)
+    assert embedding.by_columns(65, 40) == launcher.Launch((3, 1), (64,)) and embedding.by_columns(1, 300).grid == (1, 2)
+    assert im2col.out_size((7, 8), (3, 2), (2, 3), (1, 0), (1, 2)) == (4, 2)
+
+
+@pytest.mark.parametrize("kernel", [softmax.V4, softmax.V5, gelu.FORWARD["none"]["v2"], matmul.V6["nn"], layer_norm.SUM_PARTIALS])
+def test_nothing_to_do_is_an_empty_grid(kernel: launcher.Kernel) -> None:
+    sizes = {"rows": 0, "cols": 0, "n": 0, "M": 0, "N": 0}
+    wanted = kernel.geometry.__code__.co_varnames[: kernel.geometry.__code__.co_argcount]
+    assert 0 in kernel.geometry(**{name: value for name, value in sizes.items() if name in wanted}).grid

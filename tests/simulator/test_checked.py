@@ -1,0 +1,165 @@
+"""Checked mode: tiny faulty kernels, one for each kind of fault, in three orders; and right ones, with no finding."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from minigrad.kernels.simulator import KernelFault, LaunchError, Result, UnsupportedPTX, launch
+from minigrad.kernels.simulator.findings import KINDS
+
+from .harness import kernel_text, module
+
+ORDERS = ("ascending", "descending", "random")
+
+# %r0: the thread; %r1: the address of its word in the shared buffer of 64; %rd2, %rd3: of its words of x and y.
+START = """.shared .align 16 .b8 buffer[256]; .local .align 4 .b8 own[16];
+    mov.u32 %r0, %tid.x; mov.u32 %r2, buffer; mad.lo.u32 %r1, %r0, 4, %r2; ld.param.u64 %rd0, [x]; ld.param.u64 %rd1, [y];
+    mul.wide.u32 %rd4, %r0, 4; add.s64 %rd2, %rd0, %rd4; add.s64 %rd3, %rd1, %rd4; mov.u32 %r9, %ctaid.x;
+    setp.eq.u32 %p1, %r0, 0; setp.lt.u32 %p2, %r0, 16; setp.lt.u32 %p3, %r0, 32; setp.eq.u32 %p4, %r0, 40;"""
+PUT, GET = "st.shared.u32 [%r1], %r0;", "st.global.u32 [%rd3], %r5;"
+TURNED = "xor.b32 %r3, %r0, 32; mad.lo.u32 %r4, %r3, 4, %r2;"  # the word of a thread in the other warp
+NEAR = "xor.b32 %r3, %r0, 1; mad.lo.u32 %r4, %r3, 4, %r2;"  # of the neighbour
+BARRIER, SYNC = "bar.sync 0;", "bar.warp.sync -1;"
+
+RIGHT = {
+    "barrier": f"{PUT} {BARRIER} {TURNED} ld.shared.u32 %r5, [%r4]; {GET}",
+    "barrier before and after": f"{PUT} {BARRIER} {TURNED} ld.shared.u32 %r5, [%r4]; {BARRIER} {PUT} {GET}",
+    "warp barrier": f"{PUT} {SYNC} {NEAR} ld.shared.u32 %r5, [%r4]; {SYNC} {PUT} {GET}",
+    "warp barrier of a half": f"{PUT} @!%p2 bra end; bar.warp.sync 0xffff; {NEAR} ld.shared.u32 %r5, [%r4]; {GET} end:",
+    "equal values": f"mov.u32 %r5, 7; st.shared.u32 [%r2], %r5; {GET}",
+    "neighbouring bytes": "add.u32 %r4, %r2, %r0; st.shared.u8 [%r4], %r0; st.global.u32 [%rd3], %r0;",
+    "atomics": f"@%p1 st.shared.u32 [%r2], %r0; {BARRIER} atom.shared.add.u32 %r5, [%r2], 1; {GET}",
+    "global atomics of blocks": "red.global.add.u32 [%rd1+512], 1;",
+    "a barrier that a warp comes to in two ways": f"@%p2 bra a; {PUT} bra b; a: {PUT} b: {BARRIER} {TURNED} ld.shared.u32 %r5, [%r4]; {GET}",
+    "own local array": "mov.u64 %rd5, own; cvta.local.u64 %rd5, %rd5; st.u32 [%rd5+12], %r0; ld.local.u32 %r5, [own+12]; " + GET,
+    "a reused buffer": f"{PUT} {BARRIER} ld.shared.u32 %r5, [%r2]; {BARRIER} @%p1 st.shared.u32 [%r2], %r5; {BARRIER} ld.shared.u32 %r5, [%r2]; {GET}",
+}
+WRONG = {
+    "no barrier": (f"{PUT} {TURNED} ld.shared.u32 %r5, [%r4]; {GET}", {"race: read after write", "uninitialised shared read", "race: write after read"}),
+    "no barrier before the next write": (
+        f"{PUT} {BARRIER} {TURNED} ld.shared.u32 %r5, [%r4]; mov.u32 %r0, 5; {PUT} {GET}", {"race: write after read", "race: read after write"}),
+    "no warp barrier": (f"{PUT} {NEAR} ld.shared.u32 %r5, [%r4]; {GET}", {"race: read after write", "uninitialised shared read", "race: write after read"}),
+    "shuffles are no barriers": (
+        f"{PUT} shfl.sync.bfly.b32 %r6, %r0, 1, 31, -1; {NEAR} ld.shared.u32 %r5, [%r4]; {GET}", {"race: read after write"}),
+    "warp barrier of the others": (
+        f"{PUT} @!%p2 bra rest; bar.warp.sync 0xffff; bra end; rest: {NEAR} ld.shared.u32 %r5, [%r4]; {GET} end:",
+        {"race: read after write", "uninitialised shared read", "race: write after read"}),
+    "different values in one word": ("st.shared.u32 [%r2], %r0;", {"race: write and write"}),
+    "two warps write one word": ("@%p1 st.shared.u32 [%r2], 7; @%p4 st.shared.u32 [%r2], 8;", {"race: write and write"}),
+    "atomic and plain write": (f"@%p1 st.shared.u32 [%r2], 7; {BARRIER} @%p4 atom.shared.add.u32 %r5, [%r2], 1; @%p1 st.shared.u32 [%r2], 3;",
+        {"race: write and write"}),
+    "two threads of a block write one number": ("@%p1 st.global.u32 [%rd1], 7; @%p4 st.global.u32 [%rd1], 8;", {"race: write and write"}),
+    "two blocks write one number": ("@%p1 st.global.u32 [%rd1], %r9;", {"race: write and write"}),
+    "a block reads what another writes": (
+        "setp.eq.u32 %p5, %r9, 0; @%p5 st.global.u32 [%rd3], 5; @!%p5 ld.global.u32 %r5, [%rd3];", {"race: read after write", "race: write after read"}),
+    "beyond an array": ("ld.global.u32 %r5, [%rd2+4]; st.global.u32 [%rd3], %r5;", {"out of bounds"}),
+    "before an array": ("@%p1 st.global.u32 [%rd3+-4], %r0;", {"out of bounds"}),
+    "null pointer": ("mov.u64 %rd5, 0; ld.global.u32 %r5, [%rd5];", {"out of bounds"}),
+    "beyond shared memory": ("st.shared.u32 [%r1+192], %r0;", {"shared memory out of bounds"}),
+    "misaligned in global memory": ("@%p1 ld.global.v2.u32 {%r5, %r6}, [%rd2+4];", {"misaligned"}),
+    "misaligned in shared memory": ("@%p1 st.shared.u32 [%r1+2], %r0;", {"misaligned"}),
+    "uninitialised": (f"@%p3 {PUT} {BARRIER} ld.shared.u32 %r5, [%r1]; {GET}", {"uninitialised shared read"}),
+    "local array": ("@%p1 ld.local.u32 %r5, [own+16];", {"local memory out of bounds"}),
+    "barrier for a part of a warp": (f"@!%p2 bra end; {BARRIER} end: {PUT}", {"divergent barrier", "barrier after exit"}),
+    "barrier for one warp": (f"@%p3 bra end; {BARRIER} end: {PUT}", {"barrier after exit"}),
+    "barriers at two places": (f"@%p3 bra a; {BARRIER} bra end; a: {BARRIER} end: {PUT}", {"different barriers"}),
+    "a lane that never comes": ("@%p1 bra away; shfl.sync.idx.b32 %r5, %r0, 1, 31, -1; bra end; away: bar.sync 0; end: bar.sync 0;",
+        {"deadlock", "divergent barrier", "different barriers", "barrier after exit"}),
+    "a lane that has ended": ("@%p1 ret; shfl.sync.idx.b32 %r5, %r0, 1, 31, -1;", {"names ended lane"}),
+    "not in its mask": ("vote.sync.any.pred %p5, %p1, 1;", {"not in mask"}),
+    "trap": ("@%p1 trap;", {"trap"}),
+}  # fmt: skip
+
+
+def execute(body: str, order: str = "ascending", mode: str = "checked") -> Result:
+    x, y = np.arange(64, dtype=np.uint32), np.zeros(256, np.uint32)
+    grid = 2 if "%r9" in body or "red.global" in body else 1
+    return module(kernel_text(f"{START}\n{body}")).get("k").launch((grid,), (64,), (x, y), mode=mode, order=order)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("name", RIGHT)
+def test_right(name: str, order: str):
+    assert [str(finding) for finding in execute(RIGHT[name], order).findings] == []
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong(name: str, order: str):
+    """At least one of the faults is found, and no other kind."""
+    body, kinds = WRONG[name]
+    found = {finding.kind for finding in execute(body, order).findings}
+    assert found
+    assert found <= kinds
+
+
+def test_every_kind_of_fault_is_provoked():
+    assert set().union(*(kinds for _, kinds in WRONG.values())) >= set(KINDS) - {"never ends", "read before wait", "reads absent lane"}
+
+
+def test_a_kernel_that_never_ends(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(launch, "LIMIT", 1)
+    assert [f.kind for f in execute("again: bra again;").findings] == ["never ends"]
+
+
+def test_findings_say_who_and_where():
+    text = kernel_text(f"{START}\n.loc 1 12 3\n{PUT}\n.loc 1 34 3\n{TURNED} ld.shared.u32 %r5, [%r4];")
+    x, y = np.zeros(64, np.uint32), np.zeros(256, np.uint32)
+    finding = next(f for f in module(text).get("k").launch((1,), (64,), (x, y), mode="checked").findings if f.kind == "race: read after write")
+    assert finding.line == 34
+    assert finding.count == 32
+    assert str(finding) == (
+        "line 34: thread 32 of block 0 reads 4 bytes at byte 0 of shared memory, which another thread has written, with no barrier "
+        "between; the other is thread 0 of block 0 at line 12 (32 times)"
+    )
+
+
+def test_fast_mode_is_safe():
+    """No address of a kernel ever reaches memory that is not its own: fast mode raises, too."""
+    for name in ("beyond an array", "before an array", "null pointer", "beyond shared memory"):
+        with pytest.raises(KernelFault, match="bytes at byte|reads 4 bytes"):
+            execute(WRONG[name][0], mode="fast")
+
+
+def test_arguments_are_checked():
+    kernel = module(kernel_text("ret;", ".param .u64 x, .param .f32 a, .param .u32 n")).get("k")
+    x, a, n = np.zeros(4, np.float32), np.float32(1), np.int32(4)
+    kernel.launch((1,), (1,), (x, a, n))
+    kernel.launch((1,), (1,), (None, a, n))
+    for place, wrong, text in [
+        (1, 1.0, "NumPy scalar"), (1, np.float64(1), "argument 1 is float64"), (2, np.float32(4), "argument 2 is float32, but the parameter is .u32"),
+        (2, 4, "NumPy scalar"), (2, np.int64(4), "argument 2 is int64"), (1, np.int32(1), "argument 1 is int32"), (1, x, "must be a number"),
+        (0, np.int32(0), "argument 0 is int32"),
+    ]:  # fmt: skip
+        with pytest.raises(LaunchError, match=text):
+            kernel.launch((1,), (1,), [wrong if k == place else given for k, given in enumerate((x, a, n))])
+    with pytest.raises(LaunchError, match=r"takes 3 arguments \(u64, f32, u32\), not 2"):
+        kernel.launch((1,), (1,), (x, a))
+
+
+@pytest.mark.parametrize(("grid", "block"), [((1,), (1025,)), ((1, 65536), (1,)), ((0,), (1,)), ((1,), (1, 1, 65)), ((1,), (32, 33))])
+def test_sizes_that_cuda_refuses(grid: tuple, block: tuple):
+    with pytest.raises(LaunchError):
+        module(kernel_text("ret;", "")).get("k").launch(grid, block, ())
+
+
+def test_shared_memory_must_be_asked_for():
+    function = module(kernel_text("ret;", "")).get_function("k")
+    function((1,), (1,), (), shared_mem=49152)
+    with pytest.raises(LaunchError, match="max_dynamic_shared_size_bytes"):
+        function((1,), (1,), (), shared_mem=49153)
+    function.max_dynamic_shared_size_bytes = 100_000
+    function((1,), (1,), (), shared_mem=100_000)
+    with pytest.raises(LaunchError, match="no card gives"):
+        module(kernel_text("ret;", "")).get("k").launch((1,), (1,), (), shared=300_000)
+
+
+@pytest.mark.parametrize("instruction", [
+    "add.cc.u32 %r1, %r1, %r2", "tex.2d.v4.f32.f32 {%f1, %f2, %f3, %f4}, [t, {%f1, %f2}]", "wgmma.fence.sync.aligned",
+    "bar.sync 1, 64", "mul24.lo.u32 %r1, %r2, %r3", "call.uni f", "cvt.rn.relu.f16.f32 %rs1, %f1", "nonsense %r1", "shfl.bfly.b32 %r1, %r2, 1, 31",
+    "atom.global.add.v2.f32 %rd1, [%rd2], %rd3", "mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64 {%rd1, %rd2}, {%rd3}, {%rd4}, {%rd5, %rd6}",
+    "cvta.param.u64 %rd1, %rd2", "add.sat.s32 %r1, %r2, %r3", "min.xorsign.abs.f32 %f1, %f2, %f3", "ld.global.u32 %r1, [%rq1]",
+])  # fmt: skip
+def test_unknown_instructions_raise(instruction: str):
+    with pytest.raises(UnsupportedPTX, match=r"k: the simulator does not know the PTX instruction .* \(line 7 of the source\)"):
+        module(kernel_text(f".loc 1 7 1\n{instruction};", "")).get("k")
