@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from .on_cuda import combine_at, elsewhere, fetch, on, random_source, send
+
 Array = Any  # numpy.ndarray or cupy.ndarray
 
 
@@ -124,22 +126,17 @@ def device_of(array: Array) -> device:
     return CPU if isinstance(array, (np.ndarray, np.generic)) else device("cuda", int(array.device.id))
 
 
-def to_device(array: Array, where: device) -> Array:
-    """The array on another device; itself if it is there already."""
+def to_device(array: Array, where: device, non_blocking: bool = False) -> Array:
+    """The array on another device; itself if it is there already. Without blocking, see on_cuda.py."""
     if where.type == "cpu":
-        return array if isinstance(array, np.ndarray) else cupy().asnumpy(array)
-    cp = cupy()
-    if where.index is None:
-        return cp.asarray(array)
-    if where.index >= cp.cuda.runtime.getDeviceCount():
-        raise RuntimeError(f"device '{where}': only {cp.cuda.runtime.getDeviceCount()} CUDA devices are there")
-    with cp.cuda.Device(where.index):
-        return cp.asarray(array)
+        return array if isinstance(array, np.ndarray) else fetch(cupy(), array, non_blocking)
+    with on(cupy(), where.index):
+        return send(cupy(), array, non_blocking)
 
 
-def xp_for(where: device) -> ModuleType:
+def xp_for(where: device) -> Any:
     """The library that makes new arrays on a device."""
-    return np if where.type == "cpu" else cupy()
+    return np if where.type == "cpu" else elsewhere(cupy(), where.index, cupy())
 
 
 # ------------------------------------------------------------------------------- NumPy's floating point warnings
@@ -185,7 +182,8 @@ class Generator:
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
             raise TypeError(f"manual_seed: expected an int, got {type(seed).__name__}")
         self._seed = int(seed)
-        self.rng = xp_for(self.device).random.default_rng(self._seed % 2**64)
+        cp = None if self.device.type == "cpu" else cupy()
+        self.rng: Any = random_source(cp, self.device.index, self._seed % 2**64)
         return self
 
     def initial_seed(self) -> int:
@@ -207,9 +205,13 @@ _generators_lock = threading.Lock()
 
 def default_generator(where: device = CPU) -> Generator:
     """The generator used where none is passed: one per device, shared by all threads."""
+    if where.type == "cuda" and where.index is None:
+        where = device("cuda", int(cupy().cuda.runtime.getDevice()))
     with _generators_lock:
         if where not in _generators:
             _generators[where] = Generator(where)
+            if CPU in _generators:  # `manual_seed` seeds all devices, also those that come into use later
+                _generators[where].manual_seed(_generators[CPU].initial_seed())
         return _generators[where]
 
 
@@ -248,7 +250,7 @@ def scatter_add(xp: ModuleType, target: Array, index: Any, values: Array) -> Non
         values = np.broadcast_to(values, rows.shape + target.shape[1:]).reshape(flat.size, *target.shape[1:])
         target[flat[starts]] += np.add.reduceat(values[order], starts, axis=0)
     else:
-        xp.add.at(target, index, values)
+        combine_at(xp.add, target, index, values)
 
 
 def erf(xp: ModuleType, x: Array) -> Array:
@@ -256,7 +258,7 @@ def erf(xp: ModuleType, x: Array) -> Array:
     if xp is not np:
         from cupyx.scipy.special import erf as cupy_erf
 
-        return cupy_erf(x)
+        return cupy_erf(x).astype(x.dtype, copy=False)  # of float16 it makes float64
     return _erf(x)
 
 

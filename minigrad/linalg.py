@@ -17,11 +17,11 @@ from .errors import explained
 from .functions.reduction import norm as _norm
 from .op import op
 from .ops.choice import where
+from .ops.conversion import cast
 from .ops.diagonal import diag_embed, diagonal, tril, triu
 from .ops.elementwise import abs
 from .ops.linalg import matmul
 from .ops.reduction import amax, amin, sum
-from .ops.shape import cast
 
 Eigen = namedtuple("Eigen", "eigenvalues eigenvectors")
 Factors = namedtuple("Factors", "Q R")

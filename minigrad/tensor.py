@@ -19,6 +19,7 @@ from .filling import Filling, as_array
 from .hooks import Handle
 from .ops import indexing
 from .ops import shape as shapes
+from .ops.conversion import cast, transfer
 
 Shape = tuple[int, ...]
 
@@ -383,18 +384,18 @@ class Tensor(Filling):
             if isinstance(arg, Tensor):
                 dtype, device = arg.dtype, arg.device
             elif isinstance(arg, bool):
-                continue  # non_blocking, as the third positional argument
+                non_blocking = arg  # the third positional argument
             elif named or isinstance(arg, (backend.device, int)):
                 device = arg
             else:
                 dtype = arg
         result = self
         if dtype is not None and (dtype := dtypes.as_dtype(dtype)) != self.array.dtype:
-            result = shapes.cast(result, dtype=dtype)
+            result = cast(result, dtype=dtype)
         if device is not None:
             device, here = backend.as_device(device), result.device
             if device != here and not (device.type == here.type and device.index is None):
-                result = shapes.transfer(result, device=device)
+                result = transfer(result, device=device, non_blocking=bool(non_blocking))
         return shapes.clone(self) if copy and result is self else result
 
     def type(self, dtype: Any = None) -> Any:
@@ -409,9 +410,9 @@ class Tensor(Filling):
         """This tensor on the CPU."""
         return self.to(device=backend.CPU)
 
-    def cuda(self, device: Any = None) -> Tensor:
+    def cuda(self, device: Any = None, non_blocking: bool = False) -> Tensor:
         """This tensor on a CUDA device."""
-        return self.to(device="cuda" if device is None else device)
+        return self.to(device="cuda" if device is None else device, non_blocking=non_blocking)
 
     # --------------------------------------------------------------------------------------- Python's own protocols
 

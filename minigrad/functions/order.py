@@ -7,6 +7,7 @@ from typing import Any
 from .. import backend, dtypes
 from .. import op as op_module
 from ..errors import explained
+from ..on_cuda import running
 from ..op import op
 from ..ops.choice import where
 from ..ops.indexing import take_along_dim
@@ -108,9 +109,9 @@ def _last_best(xp, input, *, dim, best):
     if input.ndim == 0:
         return xp.zeros((), xp.int64)
     axis = normalize_dim(dim, input.ndim)
-    values = getattr(xp, best).accumulate(input, axis=axis)
+    values = running(getattr(xp, best), input, axis)
     places = xp.arange(input.shape[axis]).reshape((-1,) + (1,) * (input.ndim - 1 - axis))
-    return xp.maximum.accumulate(xp.where((input == values) | (input != input), places, 0), axis=axis)
+    return running(xp.maximum, xp.where((input == values) | (input != input), places, 0), axis)
 
 
 @explained

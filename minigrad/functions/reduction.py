@@ -8,10 +8,11 @@ from typing import Any
 
 from ..errors import explained
 from ..ops.choice import where
+from ..ops.conversion import cast
 from ..ops.elementwise import abs, logaddexp, mul, sign
 from ..ops.logic import isnan
 from ..ops.reduction import _accumulator, amax, amin, sum
-from ..ops.shape import cast, cat, clone, flatten, narrow, normalize_dim
+from ..ops.shape import cat, clone, flatten, narrow, normalize_dim
 
 Range = namedtuple("Range", "min max")
 

@@ -67,6 +67,13 @@ def default_collate(batch: Sequence[Any]) -> Any:
     )
 
 
+def pin(data: Any) -> Any:
+    """The tensors of a batch in pinned memory; what has a method `pin_memory` of its own is asked (as in PyTorch)."""
+    if hasattr(data, "pin_memory"):
+        return data.pin_memory()
+    return _rebuild(data, pin)
+
+
 def _rebuild(data: Any, function: Callable) -> Any:
     """Apply a function to what a tuple, list or dict holds."""
     if isinstance(data, Mapping):

@@ -1,0 +1,50 @@
+"""Which operations have kernels on CUDA devices. They are read when the first tensor on a device asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from .. import backend as places
+from ..ops import attention, elementwise, linalg, loss, norm, reduction
+from ..optim import optimizer
+
+
+def _later(name: str) -> Callable:
+    """A function of kernels/cuda/engine.py, by its name."""
+
+    def call(*args: Any, **options: Any) -> Any:
+        return getattr(import_module("minigrad.kernels.cuda.engine"), name)(*args, **options)
+
+    call.__name__ = name
+    return call
+
+
+for _formula in (norm._layer_norm, norm._rms_norm, elementwise._gelu, loss._cross_entropy, attention._attention):
+    _formula.fused("cuda", _later(_formula.op.name), _later(f"{_formula.op.name}_backward"))
+for _operation in (reduction.softmax, reduction.log_softmax):
+    _operation.fast("cuda")(_later(_operation.op.name))
+optimizer.STEPS["cuda"] = _later("step")
+
+
+def preferred_blas_library(backend: str | None = None) -> str:
+    """Who multiplies matrices of float32 on CUDA devices. Source: `torch.backends.cuda.preferred_blas_library`.
+
+    Args:
+        backend: "cublas", the default, or "minigrad" for the kernel of kernels/cuda/matmul.cu; None only asks.
+
+    Returns:
+        The one in use from now on.
+
+    Raises:
+        ValueError: another name.
+    """
+    if backend not in (None, "cublas", "minigrad"):
+        raise ValueError(f"preferred_blas_library: expected 'cublas' or 'minigrad', got {backend!r}")
+    arrays = places.cupy().ndarray
+    if backend == "minigrad":
+        linalg.FAST[arrays] = _later("product")
+    elif backend == "cublas":
+        linalg.FAST.pop(arrays, None)
+    return "minigrad" if arrays in linalg.FAST else "cublas"

@@ -1,0 +1,217 @@
+"""The CUDA kernels in the engine: on the stand-in's arrays, executed by the simulator, against the formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from minigrad.kernels.cuda import launcher
+
+import minigrad as mg
+from minigrad.nn import functional as F
+from minigrad.op import use_fast_paths
+
+from . import standin
+
+RNG = np.random.default_rng(9)
+
+
+def draw(*shape: int) -> np.ndarray:
+    return RNG.standard_normal(shape, dtype=np.float32)
+
+
+def simulated(text: str) -> Any:
+    """A source compiled by NVRTC, or the PTX of it that is kept with the tests; else the test is skipped."""
+    from minigrad.kernels import simulator
+    from minigrad.kernels.simulator import stored
+
+    file = next(path.name for path in launcher.FOLDER.glob("*.cu") if path.read_text(encoding="utf-8") == text)
+    try:
+        return stored.module(file)
+    except simulator.MissingTool as error:
+        pytest.skip(str(error))
+
+
+class Noting:
+    """A module whose kernels note their names, and look at the guard zones of the stand-in's arrays after they ran."""
+
+    def __init__(self, module: Any, names: list[str]) -> None:
+        self.module, self.names = module, names
+
+    def get_function(self, name: str) -> Any:
+        return NotingFunction(self.module.get_function(name), name, self.names)
+
+
+class NotingFunction:
+    def __init__(self, function: Any, name: str, names: list[str]) -> None:
+        self.function, self.name, self.names = function, name, names
+        self.max_dynamic_shared_size_bytes = 48 * 1024
+
+    def __call__(self, grid: tuple, block: tuple, args: tuple, *, shared_mem: int = 0) -> None:
+        standin.runtime.STATE.begin()
+        self.names.append(self.name)
+        self.function.max_dynamic_shared_size_bytes = self.max_dynamic_shared_size_bytes
+        table = [memory.raw for memory in standin.runtime.STATE.live] if self.name == "adam_v2" else []
+        self.function(grid, block, args, shared_mem=shared_mem, memory=table)
+        for a in args:
+            if hasattr(a, "memory"):
+                a.memory.check()
+
+
+@pytest.fixture(scope="module")
+def modules() -> dict:
+    """Compiled sources, for all tests together."""
+    return {}
+
+
+@pytest.fixture
+def kernels(modules: dict, monkeypatch: pytest.MonkeyPatch) -> Iterator[list]:
+    """The stand-in with a simulator in it; the names of the kernels that were launched."""
+    names: list[str] = []
+
+    def compile(text: str, options: tuple) -> Any:
+        if text not in modules:
+            modules[text] = simulated(text)
+        return Noting(modules[text], names)
+
+    monkeypatch.setattr(standin.runtime.RawModule, "executor", staticmethod(compile))
+    monkeypatch.setattr(launcher, "_functions", {})
+    with standin.installed():
+        yield names
+
+
+CASES = {
+    "layer_norm": (lambda x, w, b: F.layer_norm(x, (8,), w, b), [draw(3, 5, 8), draw(8), draw(8)], ["layer_norm"]),
+    "layer_norm of odd rows": (lambda x, w, b: F.layer_norm(x, (3, 7), w, b), [draw(4, 3, 7), draw(3, 7), draw(3, 7)], ["layer_norm"]),
+    "layer_norm alone": (lambda x: F.layer_norm(x, (33,)), [draw(5, 33)], ["layer_norm"]),
+    "layer_norm of strides": (lambda x: F.layer_norm(x.mT, (6,)), [draw(6, 4)], ["layer_norm"]),
+    "rms_norm": (lambda x, w: F.rms_norm(x, (12,), w, 1e-5), [draw(2, 5, 12), draw(12)], ["rms_norm"]),
+    "gelu": (lambda x: F.gelu(x), [draw(5, 33)], ["gelu", "gelu_backward"]),
+    "gelu tanh": (lambda x: F.gelu(x[:, ::2], approximate="tanh"), [draw(5, 33)], ["gelu_tanh", "gelu_tanh_backward"]),
+    "softmax": (lambda x: x.softmax(-1), [draw(3, 5, 9)], ["softmax"]),
+    "softmax of another dimension": (lambda x: x.softmax(0), [draw(5, 9)], []),
+    "log_softmax": (lambda x: x.log_softmax(1), [draw(5, 1030)], ["log_softmax"]),
+    "cross_entropy": (lambda x: F.cross_entropy(x, mg.tensor([1, 6, 0, 3], device=x.device)), [draw(4, 7)], ["cross_entropy"]),
+    "cross_entropy with ignored rows": (
+        lambda x: F.cross_entropy(x, mg.tensor([1, -100, 0, -100], device=x.device)), [draw(4, 1031)], ["cross_entropy"],
+    ),
+    "cross_entropy of nothing": (lambda x: F.cross_entropy(x, mg.tensor([5, 5], device=x.device), ignore_index=5), [draw(2, 7)], ["cross_entropy"]),
+    "attention": (lambda q, k, v: F.scaled_dot_product_attention(q, k, v), [draw(2, 3, 9, 8), draw(2, 3, 11, 8), draw(2, 3, 11, 8)], ["attention"]),
+    "causal attention": (
+        lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True), [draw(2, 70, 16), draw(2, 70, 16), draw(2, 70, 16)], ["attention"],
+    ),
+    "attention of a view": (
+        lambda x: F.scaled_dot_product_attention(*(x.reshape(2, 5, 3, 2, 4).permute(2, 0, 3, 1, 4)[i] for i in range(3)), is_causal=True),
+        [draw(2, 5, 24)], ["attention"],
+    ),
+    "attention with a mask": (
+        lambda q, k, v: F.scaled_dot_product_attention(q, k, v, attn_mask=mg.tensor([[True, False, True]] * 4, device=q.device)),
+        [draw(2, 2, 4, 8), draw(2, 2, 3, 8), draw(2, 2, 3, 8)], ["attention"],
+    ),
+    "attention with numbers added": (
+        lambda q, k, v: F.scaled_dot_product_attention(q, k, v, attn_mask=mg.arange(3.0, device=q.device).reshape(1, 1, 1, 3)),
+        [draw(2, 2, 4, 8), draw(2, 2, 3, 8), draw(2, 2, 3, 8)], ["attention"],
+    ),
+    "attention with wide values": (
+        lambda q, k, v: F.scaled_dot_product_attention(q, k, v), [draw(2, 3, 4), draw(2, 5, 4), draw(2, 5, 3)], [],
+    ),
+}  # fmt: skip
+
+
+def results(call: Any, arrays: list, device: str) -> list[np.ndarray]:
+    inputs = [mg.tensor(a, device=device, requires_grad=True) for a in arrays]
+    y = call(*inputs)
+    g = np.random.default_rng(1).standard_normal(y.shape).astype(np.float32)
+    y.backward(mg.tensor(g, device=device))
+    return [x.cpu().numpy() for x in (y.detach(), *(x.grad for x in inputs))]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_kernels_agree_with_the_formulas(kernels: list, name: str) -> None:
+    call, arrays, used = CASES[name]
+    found = results(call, arrays, "cuda")
+    with use_fast_paths(False):
+        expected = results(call, arrays, "cpu")
+    for a, b in zip(found, expected):
+        np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5)
+    assert bool(kernels) == bool(used)
+    for kernel in used:
+        assert any(launched.startswith(kernel) for launched in kernels), kernels
+
+
+PRODUCTS = [((5, 7), (7, 3)), ((2, 5, 7), (7, 4)), ((2, 3, 5, 8), (2, 3, 8, 4)), ((33, 64), (64, 36))]
+
+
+@pytest.mark.parametrize("layout", ["nn", "nt", "tn"])
+@pytest.mark.parametrize("left, right", PRODUCTS, ids=str)
+def test_our_own_product(kernels: list, left: tuple, right: tuple, layout: str) -> None:
+    a, b = draw(*left), draw(*right)
+    x = np.ascontiguousarray(a.swapaxes(-1, -2)) if layout == "tn" else a
+    y = np.ascontiguousarray(b.swapaxes(-1, -2)) if layout == "nt" else b
+    x, y = mg.tensor(x, device="cuda"), mg.tensor(y, device="cuda")
+    before = mg.cuda.preferred_blas_library()
+    assert before == "cublas" and mg.cuda.preferred_blas_library("minigrad") == "minigrad"
+    try:
+        found = (x.mT if layout == "tn" else x) @ (y.mT if layout == "nt" else y)
+    finally:
+        mg.cuda.preferred_blas_library(before)
+    np.testing.assert_allclose(found.cpu().numpy(), a.astype(float) @ b, rtol=1e-5, atol=1e-5)
+    assert any(name.startswith("matmul") for name in kernels)
+
+
+def test_linear_by_our_own_product(kernels: list) -> None:
+    x, w, b = draw(2, 9, 20), draw(12, 20), draw(12)
+    try:
+        mg.cuda.preferred_blas_library("minigrad")
+        found = results(F.linear, [x, w, b], "cuda")
+    finally:
+        mg.cuda.preferred_blas_library("cublas")
+    for mine, right in zip(found, results(F.linear, [x, w, b], "cpu")):
+        np.testing.assert_allclose(mine, right, rtol=1e-5, atol=1e-5)
+    assert any(name.startswith("matmul") for name in kernels)
+
+
+OPTIMIZERS = {
+    "AdamW": lambda p: mg.optim.AdamW(p, lr=0.1, weight_decay=0.3, betas=(0.8, 0.95)),
+    "Adam": lambda p: mg.optim.Adam(p, lr=0.1, weight_decay=0.3),
+    "Adam without decay": lambda p: mg.optim.Adam(p, lr=0.1),
+    "amsgrad": lambda p: mg.optim.Adam(p, lr=0.1, amsgrad=True),
+    "maximize": lambda p: mg.optim.AdamW(p, lr=0.1, maximize=True),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_one_launch_moves_all_parameters(kernels: list, name: str) -> None:
+    arrays, slopes = [draw(5, 7), draw(3), draw(70, 64)], [draw(5, 7), draw(3), draw(70, 64)]
+    moved = []
+    for device, fast in (("cuda", True), ("cpu", False)):
+        params = [mg.tensor(a, device=device, requires_grad=True) for a in arrays]
+        optimizer = OPTIMIZERS[name](params)
+        with use_fast_paths(fast):
+            for factor in (1.0, -0.5, 2.0):
+                for p, g in zip(params, slopes):
+                    p.grad = mg.tensor(g * np.float32(factor), device=device)
+                optimizer.step()
+        moved.append([p.detach().cpu().numpy() for p in params])
+    for mine, right in zip(*moved):
+        np.testing.assert_allclose(mine, right, rtol=1e-5, atol=5e-6)
+    assert kernels == ([] if name in ("amsgrad", "maximize") else ["adam_v2"] * 3)
+
+
+@pytest.mark.parametrize("dtype", [mg.float64, mg.float16])
+def test_what_kernels_do_not_take_is_left_to_the_formulas(kernels: list, dtype: Any) -> None:
+    x = mg.tensor(draw(4, 8), dtype=dtype, device="cuda")
+    for call in (lambda: F.layer_norm(x, (8,)), lambda: F.gelu(x), lambda: x.softmax(1), lambda: F.cross_entropy(x, mg.tensor([1, 2, 3, 0], device="cuda"))):
+        assert call().dtype == dtype
+    assert F.layer_norm(mg.zeros(0, 8, device="cuda"), (8,)).shape == (0, 8) and not kernels
+
+
+def test_the_second_derivative_is_that_of_the_formula(kernels: list) -> None:
+    x = mg.tensor(draw(3, 8), device="cuda", requires_grad=True)
+    g, = mg.autograd.grad(F.gelu(x).sum(), x, create_graph=True)
+    mg.autograd.grad(g.sum(), x)
+    assert kernels == ["gelu_v2"]
+    with pytest.raises(ValueError, match="preferred_blas_library: expected 'cublas' or 'minigrad', got 'mkl'"):
+        mg.cuda.preferred_blas_library("mkl")
