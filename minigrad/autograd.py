@@ -27,6 +27,7 @@ import numpy as np
 
 from . import backend
 from .grad_mode import enable_grad, grad_mode, inference_mode, is_grad_enabled, no_grad, set_grad_enabled  # noqa: F401
+from .slices import At, Slices, place
 
 if TYPE_CHECKING:
     from .composite import FusedPlan
@@ -48,13 +49,16 @@ class Storage:
 
 
 class Watcher:
-    """Sees what the engine does in this thread while it is among `watchers`: what debug/anomaly.py and graph.py are."""
+    """Sees what the engine does in this thread while it is among `watchers`: so do anomaly mode, graph.py, the profiler."""
 
     def made(self, node: Node) -> None:
         """A node was made."""
 
-    def passed(self, node: Node | None, position: int, g: Any) -> None:
-        """A node's rule for the argument at a position gave a gradient; for no node, backward starts with it."""
+    def begins(self, what: Any, position: int, g: Any) -> None:
+        """A node's rule for the argument at a position is about to get g; or an optimizer is about to step."""
+
+    def passed(self, what: Any, position: int, g: Any) -> None:
+        """A node's rule gave a gradient; or an optimizer has made its step; for None, backward starts with g."""
 
 
 watchers: ContextVar[tuple[Watcher, ...]] = ContextVar("watchers", default=())
@@ -138,25 +142,6 @@ def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
     return g.reshape(shape)
 
 
-class At:
-    """A gradient that is zero but at one index: adding it to another touches that part only."""
-
-    __slots__ = ("dtype", "index", "repeats", "shape", "value")
-
-    def __init__(self, value: Array, shape: tuple[int, ...], index: Any, repeats: bool) -> None:
-        self.value = value
-        self.dtype = value.dtype
-        self.shape = shape
-        self.index = index
-        self.repeats = repeats  # the same place may occur twice in the index
-
-    def add_to(self, target: Array) -> None:
-        if self.repeats:
-            backend.scatter_add(backend.namespace(target), target, self.index, self.value)
-        else:
-            target[self.index] += self.value
-
-
 class _Sums:
     """The gradient of every node that backward has reached and not yet visited.
 
@@ -172,6 +157,10 @@ class _Sums:
 
     def add(self, node: Node, g: Any) -> None:
         before = self.grads.get(node)
+        if type(before) is Slices:
+            if type(g) is At and not g.repeats and g.dtype == node.dtype and before.take(place(g.index), g.value):
+                return
+            before = before.whole()
         if before is None:
             if node.plan is None:
                 self.leaves.append(node)  # nothing comes after a leaf: it can wait to the end
@@ -180,6 +169,11 @@ class _Sums:
             if type(g) is not At:
                 self.grads[node] = g
                 return
+            if not g.repeats and (where := place(g.index)) and g.dtype == node.dtype:
+                slices = Slices(where[0], g.shape)
+                if slices.take(where, g.value):
+                    self.grads[node] = slices
+                    return
             before = backend.namespace(g.value).zeros(g.shape, node.dtype)
             g.add_to(before)
         elif type(g) is At:
@@ -196,7 +190,8 @@ class _Sums:
     def take(self, node: Node) -> Any:
         if self.ours:
             self.ours.discard(node)
-        return self.grads.pop(node)
+        g = self.grads.pop(node)
+        return g.whole() if type(g) is Slices else g
 
 
 def _fit(g: Any, node: Node, parent: Node, position: int) -> Any:
@@ -268,13 +263,17 @@ def _differentiate(
             parent = parents[position]
             if needed is not None and parent not in needed:
                 continue
+            if watching:  # asking first costs less than a loop over nothing
+                for watcher in watching:
+                    watcher.begins(node, position, g)
             try:
                 gx = rule(g, *wants(saved)) if wants else rule(g)
             except Exception as error:
                 error.add_note(f"(in the gradient of {node.name} for its argument {node.plan.op.argument(position)!r})")
                 raise
-            for watcher in watching:
-                watcher.passed(node, position, gx)
+            if watching:
+                for watcher in watching:
+                    watcher.passed(node, position, gx)
             if gx is not None:
                 if gx.shape != parent.shape or gx.dtype is not parent.dtype:
                     gx = _fit(gx, node, parent, position)

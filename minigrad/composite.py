@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import backend
+from . import backend, precision
 from .autograd import Node, grad, grad_mode
 from .op import fast_paths, op, picking
 
@@ -46,9 +46,12 @@ def composite(formula: Callable) -> Any:
         formula: tensors as positional arguments, options by keyword only.
     """
     composition = Composition(formula)
+    policy = precision.POLICY.get(composition.name)
 
     @wraps(formula)
     def call(*args: Any, **options: Any) -> Any:
+        if policy is not None and (autocast := precision.active.get()) is not None:
+            args = autocast.cast(policy, args)
         result = composition.fuse(args, options) if composition.pairs and fast_paths.get() else NotImplemented
         return formula(*args, **options) if result is NotImplemented else result
 
@@ -105,6 +108,8 @@ class Composition:
                 for x, name in zip(args, self.arguments)
                 if isinstance(x, Tensor)
             ]
+            if type(done[1]) is tuple and any(part is done[0] for part in done[1]):
+                versions.append((result.storage, 0, "out"))
             result.node = Node(FusedPlan(self, parents), parents, [joint], versions, result.array)
         return result
 

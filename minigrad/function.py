@@ -43,7 +43,8 @@ class JointPlan:
         self.arguments = arguments
         self.shapes = [y.shape for y in results]
         self.dtypes = [y.dtype for y in results]
-        self.rules = [(i, lambda g, joint, i=i: joint(g, i), picking([0])) for i, parent in enumerate(parents) if parent is not None]
+        wanted = picking([0])
+        self.rules = [(i, lambda g, joint, i=i: joint(g, i), wanted) for i, parent in enumerate(parents) if parent is not None]
 
     def argument(self, position: int) -> str:
         """Name of the argument at a position, for messages."""

@@ -25,6 +25,7 @@ argument's dtype and accumulates: a rule need not care.
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from contextlib import ContextDecorator
 from contextvars import ContextVar
@@ -34,7 +35,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import backend, dtypes
+from . import backend, dtypes, precision
 from .autograd import Node, Storage, grad_mode
 from .errors import explain
 
@@ -47,7 +48,7 @@ Array = Any
 
 REGISTRY: dict[str, Op] = {}  # every operation by name; tests, documentation and `minigrad info` are made from it
 
-fast_paths: ContextVar[bool] = ContextVar("fast_paths", default=True)
+fast_paths: ContextVar[bool] = ContextVar("fast_paths", default=os.environ.get("MINIGRAD_FAST") != "0")
 
 _F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
 _NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}
@@ -249,7 +250,7 @@ class Plan:
         return tensors
 
 
-def op(dtypes: str | None = None, view: bool = False, **rules: Callable) -> Callable[[Callable], Callable]:
+def op(dtypes: str | None = None, view: bool = False, **rules: Callable) -> Callable[[Callable], Any]:
     """Declare an operation and its derivative rules; see the top of this module.
 
     Args:
@@ -266,13 +267,14 @@ def op(dtypes: str | None = None, view: bool = False, **rules: Callable) -> Call
     return lambda forward: _public(Op(forward, rules, dtypes, view))
 
 
-def _public(op: Op) -> Callable:
+def _public(op: Op) -> Any:
     """The function that users call: unwrap tensors, compute, wrap, record."""
     forward, arity, defaults = op.forward, len(op.arguments), None
     if not op.variadic and all(name in op.defaults for name in op.options):
         defaults = {name: op.defaults[name] for name in op.options}  # shared by all calls, never written to
     promotes, is_view, fast_paths, new = op.dtypes is not None, op.view, op.fast, object.__new__
     option_names, full = set(op.options), arity + len(op.options)
+    policy = precision.POLICY.get(op.name)
     plans, alone = op.plans, arity == 1 and not op.options and not op.variadic
     silence, restore, recording, ndarray = backend.silence, backend.restore, grad_mode.get, np.ndarray
 
@@ -288,6 +290,8 @@ def _public(op: Op) -> Callable:
                 args, options = args[:arity], dict(zip(op.options, args[arity:]))
             else:
                 args, options = op.bind(args, kwargs)
+        if policy is not None and (autocast := precision.active.get()) is not None:
+            args = autocast.cast(policy, args)
         arrays: list[Any] = []
         parents: list[Node | None] = []
         xp, dtype, mixed, constants, tracked, bit = np, None, False, False, 0, 1
@@ -325,7 +329,7 @@ def _public(op: Op) -> Callable:
         finally:
             restore(warnings)
         result = new(Tensor)
-        result.array = out if type(out) is ndarray or xp is not np else np.asarray(out)
+        result.array = out if type(out) is ndarray or not isinstance(out, np.generic) else np.asarray(out)
         if tracked and recording():
             plan = plans.get(tracked) or op.plan(tracked, len(args))
             if plan.rules:
@@ -362,6 +366,8 @@ def _on_arrays(op: Op, arrays: list, options: Any) -> Any:
 
 
 def _try_fast(op: Op, xp: Any, arrays: list, options: Any) -> Any:
+    if "watch" in op.fast:  # while somebody measures, see debug/profiler.py
+        return op.fast["watch"][0](op, xp, arrays, options)
     if not fast_paths.get():
         return NotImplemented
     for function in op.fast.get("cpu" if xp is np else "cuda", ()):

@@ -1,16 +1,236 @@
-"""Attention with one array of weights, kept for the backward pass, where the formula makes one for each of its steps."""
+"""Attention, each query's weights made where they are used and never kept.
+
+1. The formula makes the scores of all queries with all keys, (queries, keys) for each head, in five arrays.
+2. NumPy alone: one such array, kept for the backward pass.
+3. Compiled, after FlashAttention (Dao et al., 2022): a head's queries are taken in blocks, so that the scores of a block
+   stay in the cache from the product that makes them, through the softmax, to the product that uses them. Of a block of
+   queries that may not look ahead only the keys up to its last one are touched, which is half of the work. What is kept
+   for the backward pass is log(sum(exp(scores))) of each query, one number, from which it makes the weights anew.
+
+The heads are read where they are: queries, keys and values that lie beside each other in one array, as one linear layer
+makes them, are not copied apart. Each (batch, head) is the work of one thread, with BLAS inside (see blas.py).
+"""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
+from .blas import PLAIN, TRANSPOSED, blas, gemm, restored, running, sequential
+from .bytes import clear
+from .elementary import exp
+from .jit import jit, prange
+from .matmul import _rows as readable
+from .matmul import _starts as starts
+from .pointers import view
+from .rows import pays
+from .softmax import largest
 
-def attention(query: np.ndarray, key: np.ndarray, value: np.ndarray, *, scale: float, is_causal: bool) -> Any:
+BLOCK = 64  # queries
+
+
+@jit("F[::1], i8", parallel=False)
+def _softmax(row, n):
+    """Weights out of the first n scores, zero for the others; returns log(sum(exp(scores)))."""
+    zero, one = row.dtype.type(0), row.dtype.type(1)
+    peak = largest(row[:n])
+    total = zero
+    if peak != -np.inf:
+        for j in range(n):
+            row[j] = exp(row[j] - peak)
+            total += row[j]
+    scale = one / total if total != zero else zero  # a query that may see nothing takes nothing
+    for j in range(n):
+        row[j] = row[j] * scale if total != zero else zero
+    for j in range(n, row.size):
+        row[j] = zero
+    return peak + np.log(total) if total != zero else row.dtype.type(np.inf)
+
+
+@jit("i8[::1], i8[::1], i8[:,::1], i8[::1], i8[::1], F[::1], F[:,::1]")
+def _forward(library, running, places, steps, sizes, scale, lse):
+    """Places are the addresses of each head's queries, keys, values, mask and results; steps from row to row of these."""
+    queries, keys, features, values, causal, masked = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
+    one, zero, width, multiply = scale.dtype.type(1), scale.dtype.type(0), lse.itemsize, library[0]
+    sequential(library[1], library[2], running)
+    for head in prange(places.shape[1]):
+        q, k, v, m, o = places[0, head], places[1, head], places[2, head], places[3, head], places[4, head]
+        weights = np.empty((BLOCK, keys), lse.dtype)
+        w = weights.ctypes.data
+        for first in range(0, queries, BLOCK):
+            rows = min(BLOCK, queries - first)
+            seen = min(keys, first + rows) if causal else keys
+            block = q + width * first * steps[0]
+            gemm(multiply, PLAIN, TRANSPOSED, rows, seen, features, scale[0], block, steps[0], k, steps[1], zero, w, keys)
+            for r in range(rows):
+                row = weights[r, :seen]
+                if masked:
+                    row += view(m + width * (first + r) * steps[3], seen, lse)
+                lse[head, first + r] = _softmax(row, min(first + r + 1, keys) if causal else keys)
+            block = o + width * first * steps[4]
+            gemm(multiply, PLAIN, PLAIN, rows, values, seen, one, w, keys, v, steps[2], zero, block, steps[4])
+    restored(library[2], running)
+
+
+@jit("F[::1], F[::1], i8, F, F", parallel=False)
+def _slopes(row, slope, n, lse, scale):
+    """Scores become weights, and the gradient of the weights becomes that of the scores: W * (dW - sum(dW * W))."""
+    zero = row.dtype.type(0)
+    total = zero
+    for j in range(n):
+        row[j] = exp(row[j] - lse)
+        total += row[j] * slope[j]
+    for j in range(n):
+        slope[j] = row[j] * (slope[j] - total) * scale
+    for j in range(n, row.size):
+        row[j] = zero
+        slope[j] = zero
+
+
+@jit("i8[::1], i8[::1], i8[:,::1], i8[::1], i8[::1], F[::1], F[:,::1]")
+def _backward(library, running, places, steps, sizes, scale, lse):
+    """As forward, with the gradients of the results, and of queries, keys and values after that, where these go."""
+    queries, keys, features, values, causal, masked = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
+    one, zero, width, multiply = scale.dtype.type(1), scale.dtype.type(0), lse.itemsize, library[0]
+    sequential(library[1], library[2], running)
+    for head in prange(places.shape[1]):
+        q, k, v, m, g = places[0, head], places[1, head], places[2, head], places[3, head], places[4, head]
+        gq, gk, gv = places[5, head], places[6, head], places[7, head]
+        weights, slopes = np.empty((BLOCK, keys), lse.dtype), np.empty((BLOCK, keys), lse.dtype)
+        w, s = weights.ctypes.data, slopes.ctypes.data
+        for j in range(keys):
+            clear(gk + width * j * steps[6], width * features)
+            clear(gv + width * j * steps[7], width * values)
+        for first in range(0, queries, BLOCK):
+            rows = min(BLOCK, queries - first)
+            seen = min(keys, first + rows) if causal else keys
+            at_q, at_g, at_gq = (width * first * steps[0] + q, width * first * steps[4] + g, width * first * steps[5] + gq)
+            gemm(multiply, PLAIN, TRANSPOSED, rows, seen, features, scale[0], at_q, steps[0], k, steps[1], zero, w, keys)
+            gemm(multiply, PLAIN, TRANSPOSED, rows, seen, values, one, at_g, steps[4], v, steps[2], zero, s, keys)
+            for r in range(rows):
+                row = weights[r, :seen]
+                if masked:
+                    row += view(m + width * (first + r) * steps[3], seen, lse)
+                n = min(first + r + 1, keys) if causal else keys
+                _slopes(row, slopes[r, :seen], n, lse[head, first + r], scale[0])
+            gemm(multiply, TRANSPOSED, PLAIN, seen, values, rows, one, w, keys, at_g, steps[4], one, gv, steps[7])
+            gemm(multiply, TRANSPOSED, PLAIN, seen, features, rows, one, s, keys, at_q, steps[0], one, gk, steps[6])
+            gemm(multiply, PLAIN, PLAIN, rows, features, seen, one, s, keys, k, steps[1], zero, at_gq, steps[5])
+    restored(library[2], running)
+
+
+class _Heads:
+    """Arrays of shape (..., rows, columns) as a kernel reads them: the address of each head, and the step between rows."""
+
+    def __init__(self, batch: tuple[int, ...]) -> None:
+        self.batch = batch
+        self.places: list[np.ndarray] = []
+        self.steps: list[int] = []
+        self.alive: list[np.ndarray] = []  # copies must not go before the kernel is done
+
+    def put(self, x: np.ndarray) -> None:
+        """As it lies in memory, without gaps in a row."""
+        self.places.append(starts(x, self.batch) + x.__array_interface__["data"][0])
+        self.steps.append(x.strides[-2] // x.itemsize)
+        self.alive.append(x)
+
+    def add(self, x: np.ndarray) -> None:
+        """Copied if it cannot be read as it lies."""
+        kind, _, x = readable(x)
+        self.put(x if kind == PLAIN else np.array(x, order="C"))
+
+    def add_mask(self, mask: np.ndarray | None, shape: tuple[int, int]) -> None:
+        """Numbers to add to the scores; a row that serves all queries has a step of 0."""
+        if mask is None:
+            self.places.append(self.places[0])
+            self.steps.append(0)
+        else:
+            mask = np.atleast_2d(mask)
+            mask = np.ascontiguousarray(np.broadcast_to(mask, (*mask.shape[:-1], shape[1])))
+            self.put(np.broadcast_to(mask, (*mask.shape[:-2], *shape)))
+
+    def run(self, kernel: Any, sizes: tuple, scale: float, lse: np.ndarray) -> None:
+        library = blas()
+        functions = np.array([library.gemm(lse.dtype), library.get_threads, library.set_threads])  # type: ignore[union-attr]
+        numbers = np.array(sizes, np.int64), np.array([scale], lse.dtype)
+        kernel(functions, running, np.array(self.places), np.array(self.steps), *numbers, lse)
+
+
+def _inside_out(batch: tuple[int, ...], rows: int, columns: int, dtype: np.dtype) -> np.ndarray:
+    """An array (..., heads, rows, columns) with (..., rows, heads, columns) in memory: what joins the heads copies nothing."""
+    if not batch:
+        return np.empty((rows, columns), dtype)
+    return np.empty((*batch[:-1], rows, batch[-1], columns), dtype).swapaxes(-3, -2)
+
+
+def _like(batch: tuple[int, ...], *arrays: np.ndarray) -> list[np.ndarray]:
+    """Room for the gradients of queries, keys and values; beside each other in one array if these are so themselves.
+
+    Then the array that they were cut out of has its gradient ready, see minigrad/slices.py.
+    """
+    first = arrays[0]
+    if len(batch) and first.base is not None and all(x.base is first.base and x.shape == first.shape for x in arrays):
+        *outer, heads, rows, columns = first.shape
+        beside = np.empty((*outer, rows, len(arrays), heads, columns), first.dtype)
+        return [beside[..., i, :, :].swapaxes(-3, -2) for i in range(len(arrays))]
+    return [_inside_out(batch, x.shape[-2], x.shape[-1], x.dtype) for x in arrays]
+
+
+def attention(
+    query: np.ndarray, key: np.ndarray, value: np.ndarray, *, scale: float, is_causal: bool, mask: np.ndarray | None = None
+) -> Any:
     dtype = query.dtype
     if dtype.kind != "f" or dtype.itemsize < 4 or key.dtype != dtype or value.dtype != dtype or not key.shape[-2]:
         return NotImplemented
+    if mask is not None and mask.dtype.kind == "b":
+        mask = np.where(mask, dtype.type(0), dtype.type(-np.inf))
+    if pays(query, key, value, mask) and blas() is not None:
+        return _compiled(query, key, value, scale, is_causal, mask)
+    return NotImplemented if mask is not None else _with_numpy(query, key, value, scale, is_causal)
+
+
+def _compiled(q: np.ndarray, k: np.ndarray, v: np.ndarray, scale: float, causal: bool, mask: np.ndarray | None) -> Any:
+    batch = np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2], () if mask is None else mask.shape[:-2])
+    queries, keys, values = q.shape[-2], k.shape[-2], v.shape[-1]
+    out = _inside_out(batch, queries, values, q.dtype)
+    lse = np.empty((math.prod(batch), queries), q.dtype)
+    sizes = queries, keys, q.shape[-1], values, causal, mask is not None
+    heads = _Heads(batch)
+    for x in (q, k, v):
+        heads.add(x)
+    heads.add_mask(mask, (queries, keys))
+    heads.put(out)
+    heads.run(_forward, sizes, scale, lse)
+    return out, (batch, sizes, mask, lse)
+
+
+def attention_backward(
+    g: np.ndarray, needs: list[bool], kept: Any, query: np.ndarray, key: np.ndarray, value: np.ndarray,
+    *, scale: float, is_causal: bool, mask: np.ndarray | None = None,
+) -> list:
+    """dS = W * (dW - sum(dW * W)), with dW = g Vᵀ; hidden keys have weight 0, hence gradient 0."""
+    if not isinstance(kept, tuple):
+        return _numpy_backward(g, needs, kept, query, key, value, scale)
+    batch, sizes, mask, lse = kept
+    heads = _Heads(batch)
+    for x in (query, key, value):
+        heads.add(x)
+    heads.add_mask(mask, (sizes[0], sizes[1]))
+    heads.add(g)
+    grads = _like(batch, query, key, value)
+    for x in grads:
+        heads.put(x)
+    heads.run(_backward, sizes, scale, lse)
+    return [x if need else None for x, need in zip(grads, needs)]
+
+
+# ------------------------------------------------------------------------------------------------------- NumPy alone
+
+
+def _with_numpy(query: np.ndarray, key: np.ndarray, value: np.ndarray, scale: float, is_causal: bool) -> Any:
+    dtype = query.dtype
     weights = (query * dtype.type(scale)) @ key.swapaxes(-1, -2)
     if is_causal:
         weights += np.where(np.tri(*weights.shape[-2:]), dtype.type(0), dtype.type(-np.inf))
@@ -20,11 +240,9 @@ def attention(query: np.ndarray, key: np.ndarray, value: np.ndarray, *, scale: f
     return weights @ value, weights
 
 
-def attention_backward(
-    g: np.ndarray, needs: list[bool], weights: np.ndarray, query: np.ndarray, key: np.ndarray, value: np.ndarray,
-    *, scale: float, is_causal: bool,
+def _numpy_backward(
+    g: np.ndarray, needs: list[bool], weights: np.ndarray, query: np.ndarray, key: np.ndarray, value: np.ndarray, scale: float
 ) -> list:
-    """dS = W * (dW - sum(dW * W)), with dW = g Vᵀ; hidden keys have weight 0, hence gradient 0."""
     gq = gk = gv = None
     if needs[2]:
         gv = weights.swapaxes(-1, -2) @ g

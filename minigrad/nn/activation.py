@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..composite import composite
 from ..creation import rand_like
 from ..errors import explained
+from ..kernels import cpu as kernels
 from ..ops.choice import clamp, where
 from ..ops.elementwise import gelu, log, log1p, logsigmoid, relu, sigmoid, tanh
 from ..ops.indexing import one_hot
@@ -24,6 +26,14 @@ def _place(function: Callable, input: Any, inplace: bool) -> Any:
     return input._assign("inplace", function(input.clone())) if inplace else function(input)
 
 
+@composite
+def _silu(input):
+    return input * sigmoid(input)
+
+
+_silu.fused("cpu", kernels.silu, kernels.silu_backward)
+
+
 @explained
 def silu(input: Any, inplace: bool = False) -> Any:
     """x * sigmoid(x), also called swish. Source: `torch.nn.functional.silu`.
@@ -32,7 +42,7 @@ def silu(input: Any, inplace: bool = False) -> Any:
     >>> silu(mg.tensor([0.0, 1.0]))
     tensor([0.0000, 0.7311])
     """
-    return _place(lambda x: x * sigmoid(x), input, inplace)
+    return _place(_silu, input, inplace)
 
 
 @explained

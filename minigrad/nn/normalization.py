@@ -12,8 +12,10 @@ import warnings
 from typing import Any
 
 from ..autograd import no_grad
+from ..composite import composite
 from ..creation import empty, ones, tensor, zeros
 from ..errors import explained
+from ..kernels import cpu as kernels
 from ..ops.elementwise import rsqrt
 from ..ops.norm import _layer_norm
 from ..ops.reduction import mean
@@ -45,6 +47,20 @@ def _affine(x: Any, weight: Any, bias: Any) -> Any:
     return x if bias is None else x + bias
 
 
+@composite
+def standardize(input, weight=None, bias=None, *, over, eps, found):
+    """To mean 0 and variance 1 over some dimensions, then by weight and bias; mean and variance are put into `found`."""
+    _, _, weight, bias = _of_channels("standardize", input, a=None, b=None, weight=weight, bias=bias)
+    average = mean(input, over, True)
+    centred = input - average
+    variance = mean(centred * centred, over, True)
+    found.append((average, variance))
+    return _affine(centred * rsqrt(variance + eps), weight, bias)
+
+
+standardize.fused("cpu", kernels.batch_norm, kernels.batch_norm_backward)
+
+
 def _normalize(
     name: str,
     input: Any,
@@ -58,22 +74,23 @@ def _normalize(
     eps: float,
 ) -> Any:
     """Normalise by the statistics of the input over some dimensions and let the running ones follow, or by these."""
-    average, variance, weight, bias = _of_channels(
+    average, variance, scale, shift = _of_channels(
         name, input, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias
     )
     if not learn:
         if average is None or variance is None:
             raise RuntimeError(f"{name}: outside of training running_mean and running_var are needed, got None")
-        return _affine((input - average) * rsqrt(variance + eps), weight, bias)
-    average = mean(input, over, True)
-    centred = input - average
-    variance = mean(centred * centred, over, True)
+        return _affine((input - average) * rsqrt(variance + eps), scale, shift)
+    found: list = []
+    out = standardize(input, weight, bias, over=over, eps=eps, found=found)
     count = math.prod(input.shape[dim] for dim in over)
     with no_grad():
-        for running, now in ((running_mean, average), (running_var, variance * (count / max(count - 1, 1)))):
+        for running, now in zip((running_mean, running_var), found[0]):
             if running is not None and count:
+                now = now if isinstance(now, Tensor) else Tensor._wrap(now)
+                now = now if running is running_mean else now * (count / max(count - 1, 1))
                 running.mul_(1 - momentum).add_(now.reshape(-1, input.shape[1]).mean(0) * momentum)
-    return _affine(centred * rsqrt(variance + eps), weight, bias)
+    return out
 
 
 @explained

@@ -6,22 +6,18 @@ the input at that place: so its gradient goes to that element alone, the first o
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ..autograd import no_grad
-from ..creation import arange, tensor
+from ..creation import tensor
 from ..errors import explained
 from ..ops.conv import windows
-from ..ops.elementwise import where
 from ..ops.shape import narrow, stack
 from ..tensor import Tensor
 from .module import Module
-from .windows import each, widen
+from .windows import each, largest, max_windows, positions, widen
 
 # -------------------------------------------------------------------------------------------------------- functions
 
@@ -64,35 +60,6 @@ def _read(
     return kernel, stride, padding, dilation, sizes, counts
 
 
-def _largest(input: Any, tables: list[np.ndarray], return_indices: bool) -> Any:
-    """The largest element of each window, the first of several, NaN before all others.
-
-    Args:
-        input: (..., *sizes).
-        tables: for each of the sizes, the positions of the elements (windows, kernel) of each window.
-        return_indices: also where it stands, counted over all sizes.
-    """
-    n = len(tables)
-    sizes, counts = tuple(input.shape[-n:]), tuple(len(table) for table in tables)
-    total, rows = math.prod(sizes), math.prod(input.shape[:-n])
-    flat = input.reshape(rows, total)
-    with no_grad():
-        best: Any = None
-        for offset in itertools.product(*(range(table.shape[1]) for table in tables)):  # an element of all windows at once
-            grid = np.ix_(*(table[:, k] for table, k in zip(tables, offset)))
-            places = tensor(np.ravel_multi_index(grid, sizes).reshape(-1), device=input.device)
-            values = flat[:, places]
-            if best is None:
-                best, position = values, places.expand(values.shape)
-            else:
-                better = (values > best) | (values != values)  # the second is for NaN
-                best, position = where(better, values, best), where(better, places, position)
-        starts = (arange(rows, device=input.device) * total).reshape(rows, 1)
-    shape = (*input.shape[:-n], *counts)
-    out = input.reshape(-1)[(position + starts).reshape(-1)].reshape(shape)
-    return (out, position.reshape(shape)) if return_indices else out
-
-
 def _max_pool(
     n: int,
     input: Any,
@@ -103,18 +70,19 @@ def _max_pool(
     ceil_mode: bool,
     return_indices: bool,
 ) -> Any:
-    name, tables = f"max_pool{n}d", []
-    for k, s, p, d, size, count in zip(*_read(name, n, input, kernel_size, stride, padding, dilation, ceil_mode)):
-        starts = np.arange(count)[:, None] * s - p
-        # What lies outside is replaced by the window's first or last element inside, which changes no maximum.
-        first, last = starts % d, size - 1 - (size - 1 - starts) % d
-        if (first > last).any():
-            raise RuntimeError(
-                f"{name}: with kernel_size {kernel_size}, dilation {dilation} and padding {padding}, some window has no "
-                f"element inside of input of shape {tuple(input.shape)}"
-            )
-        tables.append(np.clip(starts + np.arange(k) * d, first, last))
-    return _largest(input, tables, return_indices)
+    name = f"max_pool{n}d"
+    kernel, stride, padding, dilation, sizes, counts = _read(
+        name, n, input, kernel_size, stride, padding, dilation, ceil_mode
+    )
+    tables = [positions(*numbers) for numbers in zip(kernel, stride, padding, dilation, sizes, counts)]
+    if any(table is None for table in tables):
+        raise RuntimeError(
+            f"{name}: with kernel_size {kernel_size}, dilation {dilation} and padding {padding}, some window has no "
+            f"element inside of input of shape {tuple(input.shape)}"
+        )
+    if not return_indices:
+        return max_windows(input, tables=tables, geometry=(kernel, stride, padding, dilation))
+    return largest(input, tables, return_indices)
 
 
 @explained
@@ -311,7 +279,7 @@ def _adaptive_max_pool(n: int, input: Any, output_size: Any, return_indices: boo
     for starts, ends in _parts(f"adaptive_max_pool{n}d", n, input, output_size):
         longest = int((ends - starts).max(initial=1))
         tables.append(np.minimum(starts[:, None] + np.arange(longest), ends[:, None] - 1))
-    return _largest(input, tables, return_indices)
+    return largest(input, tables, return_indices)
 
 
 @explained

@@ -1,13 +1,22 @@
-"""What convolutions and pools share: reading their arguments; and windows as columns, `unfold` and `fold`."""
+"""What convolutions and pools share: reading their arguments, the largest of each window; `unfold` and `fold`."""
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
+from ..autograd import no_grad
+from ..composite import composite
+from ..creation import arange, tensor
 from ..errors import explained
+from ..kernels import cpu as kernels
 from ..ops.conv import overlap_add, window_counts, windows
+from ..ops.elementwise import where
 from ..ops.shape import pad as pad_constant
 from ..tensor import Tensor
 from .module import Module
@@ -51,6 +60,53 @@ def with_batch(name: str, n: int, function: Callable, input: Any) -> Any:
         return function(input)
     out = function(input.unsqueeze(0))
     return tuple(x.squeeze(0) for x in out) if isinstance(out, tuple) else out.squeeze(0)
+
+
+def largest(input: Any, tables: Sequence[Any], return_indices: bool) -> Any:
+    """The largest element of each window, the first of several, NaN before all others.
+
+    Args:
+        input: (..., *sizes).
+        tables: for each of the sizes, the positions of the elements (windows, kernel) of each window.
+        return_indices: also where it stands, counted over all sizes.
+    """
+    n = len(tables)
+    sizes, counts = tuple(input.shape[-n:]), tuple(len(table) for table in tables)
+    total, rows = math.prod(sizes), math.prod(input.shape[:-n])
+    flat = input.reshape(rows, total)
+    with no_grad():
+        best: Any = None
+        for offset in itertools.product(*(range(table.shape[1]) for table in tables)):  # an element of all windows at once
+            grid = np.ix_(*(table[:, k] for table, k in zip(tables, offset)))
+            places = tensor(np.ravel_multi_index(grid, sizes).reshape(-1), device=input.device)
+            values = flat[:, places]
+            if best is None:
+                best, position = values, places.expand(values.shape)
+            else:
+                better = (values > best) | (values != values)  # the second is for NaN
+                best, position = where(better, values, best), where(better, places, position)
+        starts = (arange(rows, device=input.device) * total).reshape(rows, 1)
+    shape = (*input.shape[:-n], *counts)
+    out = input.reshape(-1)[(position + starts).reshape(-1)].reshape(shape)
+    return (out, position.reshape(shape)) if return_indices else out
+
+
+@composite
+def max_windows(input, *, tables, geometry):
+    """The largest element of each window; the tables say the same as the geometry, which is for kernels."""
+    return largest(input, tables, False)
+
+
+max_windows.fused("cpu", kernels.max_pool, kernels.max_pool_backward)
+
+
+@lru_cache(256)
+def positions(kernel: int, stride: int, padding: int, dilation: int, size: int, count: int) -> np.ndarray | None:
+    """Of one dimension the positions (windows, kernel) of the elements of each window; None if a window has none inside."""
+    starts = np.arange(count)[:, None] * stride - padding
+    # What lies outside is replaced by the window's first or last element inside, which changes no maximum.
+    first, last = starts % dilation, size - 1 - (size - 1 - starts) % dilation
+    return None if (first > last).any() else np.clip(starts + np.arange(kernel) * dilation, first, last)
 
 
 def _geometry(name: str, kernel_size: Any, dilation: Any, padding: Any, stride: Any) -> tuple:

@@ -17,9 +17,11 @@ from .shape import transpose
 
 
 @composite
-def _attention(query, key, value, *, scale, is_causal):
-    """The common case, which has fused kernels."""
-    return _attend(query, key, value, scale, _causal(query, key) if is_causal else None)
+def _attention(query, key, value, *, scale, is_causal, mask=None):
+    """The common case, which has fused kernels: no dropout, and a mask, if any, is an array that needs no gradient."""
+    if mask is not None and mask.dtype.kind != "b":
+        return _attend(query, key, value, scale, None, mask)
+    return _attend(query, key, value, scale, _causal(query, key) if is_causal else mask)
 
 
 _attention.fused("cpu", kernels.attention, kernels.attention_backward)
@@ -99,6 +101,8 @@ def scaled_dot_product_attention(
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     if attn_mask is None and not dropout_p:
         return _attention(query, key, value, scale=scale, is_causal=is_causal)
+    if not dropout_p and not attn_mask.requires_grad:
+        return _attention(query, key, value, scale=scale, is_causal=is_causal, mask=attn_mask.array)
     allowed = extra = None
     if is_causal:
         allowed = _causal(query, key)

@@ -30,6 +30,7 @@ import math
 from typing import NamedTuple
 
 from ..composite import composite
+from ..kernels import cpu as kernels
 from ..op import op
 from .shape import _pad_constant
 
@@ -141,3 +142,9 @@ def convolution(input, weight, bias=None, *, padding, geometry):
         input = _pad_constant(input, widths=((0, 0), (0, 0), *padding), value=0)
     out = conv(input, weight, geometry=geometry)
     return out if bias is None else out + bias.reshape(-1, *[1] * len(padding))
+
+
+conv.fast("cpu")(kernels.conv)
+conv_transpose.fast("cpu")(kernels.conv_transpose)
+correlate.fast("cpu")(kernels.correlate)
+convolution.fused("cpu", kernels.convolution, kernels.convolution_backward)

@@ -10,11 +10,13 @@ import math
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from .. import backend
 from ..composite import composite
 from ..errors import explained
 from ..kernels import cpu as kernels
-from ..op import op
+from ..op import fast_paths, op
 from .choice import where
 
 elementwise = partial(op, dtypes="promote")  # the result has the inputs' dtype
@@ -418,7 +420,15 @@ def erf(xp, input):
     return backend.erf(xp, input)
 
 
-@elementwise(input=lambda g, out: g * (out > 0))
+def _relu_slope(g, out):
+    if type(g) is np.ndarray and type(out) is np.ndarray and fast_paths.get():
+        slope = kernels.relu_slope(g, out)
+        if slope is not NotImplemented:
+            return slope
+    return g * (out > 0)
+
+
+@elementwise(input=_relu_slope)
 def relu(xp, input):
     """max(x, 0); its gradient at 0 is 0. Source: `torch.relu`.
 
@@ -428,6 +438,8 @@ def relu(xp, input):
     """
     return xp.maximum(input, 0)
 
+
+relu.fast("cpu")(kernels.relu)
 
 _C = math.sqrt(2 / math.pi)
 

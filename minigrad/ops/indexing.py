@@ -8,9 +8,11 @@ import numpy as np
 
 from .. import backend
 from .. import op as op_module
-from ..autograd import At
 from ..errors import explained
+from ..kernels import cpu as kernels
+from ..on_cuda import combine_at
 from ..op import op
+from ..slices import At
 from .shape import normalize_dim
 
 # An index is taken in two steps. The first holds what NumPy calls basic: integers, slices, None and Ellipsis; it gives
@@ -110,13 +112,20 @@ def put(g, shape, index, repeats):
     """
     if isinstance(g, op_module.Tensor):
         return _put(g, shape=shape, index=index, repeats=repeats)
-    return At(g, shape, index, repeats)
+    return At(g, shape, index, _scatter if repeats else None)
+
+
+def _scatter(target, index, value):
+    """`target[index] += value`, where a place may come twice."""
+    fast = type(target) is np.ndarray and op_module.fast_paths.get()
+    if not fast or kernels.add_rows(target, index, value) is NotImplemented:
+        backend.scatter_add(backend.namespace(target), target, index, value)
 
 
 @op(input=lambda g, index: g[index])
 def _put(xp, input, *, shape, index, repeats):
     out = xp.zeros(shape, input.dtype)
-    At(input, shape, index, repeats).add_to(out)
+    At(input, shape, index, _scatter if repeats else None).add_to(out)
     return out
 
 
@@ -306,7 +315,7 @@ def _src_slope(g, input, src, out, index):
 )
 def _scatter_extreme(xp, input, src, *, index, largest):
     out = input.copy()
-    (xp.maximum if largest else xp.minimum).at(out, index, src)
+    combine_at(xp.maximum if largest else xp.minimum, out, index, src)
     return out
 
 

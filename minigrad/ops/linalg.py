@@ -4,11 +4,30 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from ..errors import explained
-from ..op import op
+from ..kernels import cpu as kernels
+from ..op import fast_paths, op
 
 # The rules use only what arrays and Tensors share, `@`, reshape, swapaxes and [...], so that on arrays nothing stands
-# between them and the library.
+# between them and the library. All products go through `_product`.
+
+
+FAST = {np.ndarray: kernels.matmul}  # what multiplies a type of arrays; see also cuda/fused.py
+
+
+def _product(a, b, bias=None):
+    """`a @ b + bias`, by the fast path for arrays where it has one."""
+    fast = FAST.get(type(a))
+    if fast is not None and type(b) is type(a) and fast_paths.get():
+        out = fast(a, b, bias)
+        if out is not NotImplemented:
+            return out
+    out = a @ b
+    if bias is not None:
+        out += bias  # ours, and of one dtype with it
+    return out
 
 
 def _rows(x):
@@ -16,9 +35,20 @@ def _rows(x):
     return x if x.ndim == 2 else x.reshape((math.prod(x.shape[:-1]), x.shape[-1]))
 
 
-def _by_matrix(x, matrix):
+def _by_matrix(x, matrix, bias=None):
     """A stack of matrices times one matrix, as one tall product: libraries would take one product for each."""
-    return x @ matrix if x.ndim <= 2 else (_rows(x) @ matrix).reshape((*x.shape[:-1], matrix.shape[-1]))
+    if x.ndim <= 2:
+        return _product(x, matrix, bias)
+    return _product(_rows(x), matrix, bias).reshape((*x.shape[:-1], matrix.shape[-1]))
+
+
+def _sum_rows(g):
+    """Summed over all dimensions but the last, for a bias; autograd.py would do it, with one thread."""
+    if type(g) is np.ndarray and fast_paths.get():
+        out = kernels.sum_rows(g)
+        if out is not NotImplemented:
+            return out
+    return g
 
 
 def _left_slope(g, other, input_shape):
@@ -29,7 +59,7 @@ def _left_slope(g, other, input_shape):
         return (other @ g[..., None])[..., 0]
     if other.ndim == 2:
         return _by_matrix(g, other.swapaxes(0, 1))
-    return g @ other.swapaxes(-1, -2)
+    return _product(g, other.swapaxes(-1, -2))
 
 
 def _right_slope(g, input, other_shape):
@@ -37,10 +67,10 @@ def _right_slope(g, input, other_shape):
     if input.ndim == 1:
         return g * input if len(other_shape) == 1 else input[:, None] * g[..., None, :]
     if len(other_shape) == 1:
-        return g.reshape((-1,)) @ _rows(input)
+        return _product(g.reshape((-1,)), _rows(input))
     if len(other_shape) == 2:
-        return _rows(input).swapaxes(0, 1) @ _rows(g)
-    return input.swapaxes(-1, -2) @ g
+        return _product(_rows(input).swapaxes(0, 1), _rows(g))
+    return _product(input.swapaxes(-1, -2), g)
 
 
 def _same_dtype(input, other):
@@ -78,13 +108,13 @@ def matmul(xp, input, other):
             f"{'only' if other.ndim == 1 else 'next to last'} one of other {tuple(other.shape)}: "
             f"{input.shape[-1]} is not {inner}"
         )
-    return _by_matrix(input, other) if other.ndim == 2 else input @ other
+    return _by_matrix(input, other) if other.ndim == 2 else _product(input, other)
 
 
 @op(
     input=lambda g, weight: _by_matrix(g, weight),
-    weight=lambda g, input: _rows(g).T @ _rows(input) if g.ndim > 1 else g[:, None] * input,
-    bias=lambda g: g,
+    weight=lambda g, input: _product(_rows(g).T, _rows(input)) if g.ndim > 1 else g[:, None] * input,
+    bias=_sum_rows,
 )
 def linear(xp, input, weight, bias=None):
     """`input @ weight.T + bias`. Source: `torch.nn.functional.linear`.
@@ -113,15 +143,13 @@ def linear(xp, input, weight, bias=None):
             f"expected an input with {weight.shape[1]} features in its last dimension for a weight of shape "
             f"{tuple(weight.shape)}, got input of shape {tuple(input.shape)}"
         )
-    out = input @ weight.T if input.ndim <= 2 else _by_matrix(input, weight.T)
-    if bias is not None:
-        if bias.shape != weight.shape[:1]:
-            raise RuntimeError(f"bias must have shape ({weight.shape[0]},), got {tuple(bias.shape)}")
-        out = xp.add(out, bias, out if out.dtype is bias.dtype else None)
-    if not (out.dtype is weight.dtype is input.dtype):  # NumPy would promote
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise RuntimeError(f"bias must have shape ({weight.shape[0]},), got {tuple(bias.shape)}")
+    if input.dtype is not weight.dtype or (bias is not None and bias.dtype is not weight.dtype):  # NumPy would promote
         _same_dtype(input, weight)
-        _same_dtype(weight, bias)
-    return out
+        if bias is not None:
+            _same_dtype(weight, bias)
+    return _by_matrix(input, weight.T, bias)
 
 
 def _need(name, condition, *tensors):

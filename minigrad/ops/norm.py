@@ -64,6 +64,9 @@ def _rms_norm(input, weight=None, *, dims, eps):
     return out if weight is None else out * weight
 
 
+_rms_norm.fused("cpu", kernels.rms_norm, kernels.rms_norm_backward)
+
+
 @explained
 def rms_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, eps: float | None = None) -> Any:
     """Scale the last dimensions to mean square 1, then by weight.

@@ -8,9 +8,12 @@ from collections import namedtuple
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from .. import dtypes
 from ..errors import explained
-from ..op import op
+from ..kernels import cpu as kernels
+from ..op import fast_paths, op
 from .choice import maximum, minimum, where
 from .elementwise import exp, sqrt
 from .indexing import take_along_dim
@@ -299,12 +302,28 @@ def logsumexp(xp, input, *, dim=None, keepdim=False):
     tensor(1000.6932)
     """
     over = axes(dim, input.ndim)
-    peak = _finite(xp, xp.max(input, axis=over, keepdims=True, initial=-xp.inf))
+    peak = _finite(xp, xp.max(input, axis=over, keepdims=True)) if input.size else 0
     out = xp.log(xp.sum(xp.exp(input - peak), axis=over, keepdims=True)) + peak
     return out if keepdim else out.reshape(kept_shape(input.shape, dim, drop=True))
 
 
-@floating(input=lambda g, out, dim: out * (g - sum(g * out, dim, True)))
+def _softmax_slope(g, out, dim):
+    if type(g) is np.ndarray and fast_paths.get():
+        slope = kernels.softmax_slope(g, out, dim=dim)
+        if slope is not NotImplemented:
+            return slope
+    return out * (g - sum(g * out, dim, True))
+
+
+def _log_softmax_slope(g, out, dim):
+    if type(g) is np.ndarray and fast_paths.get():
+        slope = kernels.log_softmax_slope(g, out, dim=dim)
+        if slope is not NotImplemented:
+            return slope
+    return g - exp(out) * sum(g, dim, True)
+
+
+@floating(input=_softmax_slope)
 def softmax(xp, input, *, dim, dtype=None):
     """exp(x) / sum(exp(x)) along a dimension: positive, and 1 in sum. Source: `torch.softmax`.
 
@@ -320,7 +339,7 @@ def softmax(xp, input, *, dim, dtype=None):
     return _softmax(xp, input, dim, dtype, safe=False)
 
 
-@floating(input=lambda g, out, dim: out * (g - sum(g * out, dim, True)))
+@floating(input=_softmax_slope)
 def safe_softmax(xp, input, *, dim):
     """Softmax where a row of nothing but -inf gives zeros, not NaN: attention to nothing (as in PyTorch's attention)."""
     return _softmax(xp, input, dim, None, safe=True)
@@ -342,7 +361,7 @@ def _softmax(xp, input, dim, dtype, safe):
     return out
 
 
-@floating(input=lambda g, out, dim: g - exp(out) * sum(g, dim, True))
+@floating(input=_log_softmax_slope)
 def log_softmax(xp, input, *, dim, dtype=None):
     """log(softmax(x)) without overflow. Source: `torch.log_softmax`.
 
@@ -357,3 +376,8 @@ def log_softmax(xp, input, *, dim, dtype=None):
         return input.copy()
     shifted = input - xp.max(input, axis=axis, keepdims=True)
     return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
+
+
+softmax.fast("cpu")(kernels.softmax)
+safe_softmax.fast("cpu")(kernels.safe_softmax)
+log_softmax.fast("cpu")(kernels.log_softmax)

@@ -12,6 +12,7 @@ from itertools import accumulate
 from typing import Any
 
 from ..composite import composite
+from ..kernels import cpu as kernels
 from .elementwise import relu, sigmoid, tanh
 from .linalg import linear
 from .shape import cat, chunk, split
@@ -72,6 +73,9 @@ def recurrence(input, hx, weight, bias=None, *, mode, sizes, reverse=False):
             state = cat([state, hx[before:running]])
         state = states[t] = STEPS[mode](input[stops[t] - running : stops[t]], state, weight, bias)
     return cat([states[t] for t in range(len(sizes))])
+
+
+recurrence.fused("cpu", kernels.recurrence, kernels.recurrence_backward)
 
 
 def final_states(states: Any, sizes: Sequence[int], reverse: bool = False) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from operator import index
 from typing import Any
 
-from .. import backend, dtypes
+from .. import dtypes
 from ..errors import explained
 from ..op import op
 
@@ -99,6 +99,8 @@ def reshape(input: Any, *shape: Any) -> Any:
 def view(input: Any, *shape: Any) -> Any:
     """`reshape` that refuses to copy; with a dtype, a conversion is refused too. Source: `torch.Tensor.view`.
 
+    What a convolution made is copied where it must be: it has its channels last in memory, which nobody asked for.
+
     Raises:
         RuntimeError: the elements do not stand in memory in an order that allows it.
 
@@ -109,12 +111,17 @@ def view(input: Any, *shape: Any) -> Any:
     if len(shape) == 1 and not isinstance(shape[0], (int, tuple, list)) and not hasattr(shape[0], "__index__"):
         raise RuntimeError("view: reading the same bytes as another dtype is not supported; use .to(dtype) to convert")
     result = reshape(input, *shape)
-    if result.array.size and result.data_ptr() != input.data_ptr():
+    if result.array.size and result.data_ptr() != input.data_ptr() and not _has_channels_last(input):
         raise RuntimeError(
             f"view: a tensor of shape {tuple(input.shape)} and strides {input.stride()} cannot be seen as "
             f"{tuple(result.shape)} without copying; use reshape(...), or contiguous() first"
         )
     return result
+
+
+def _has_channels_last(x: Any) -> bool:
+    """Whether it was computed, not viewed, with the channels of each pixel side by side in memory."""
+    return x._base is None and x.ndim > 2 and bool(x.array.transpose(0, *range(2, x.ndim), 1).flags.c_contiguous)
 
 
 def view_as(input: Any, other: Any) -> Any:
@@ -488,19 +495,3 @@ def _contiguous(xp, input):
 def contiguous(input: Any, memory_format: Any = None) -> Any:
     """The tensor itself if its elements stand in memory in order, else a copy where they do."""
     return input if input.is_contiguous() else _contiguous(input)
-
-
-@op(input=lambda g: g)
-def cast(xp, input, *, dtype):
-    """Convert to another dtype; the gradient comes back in the old one. Source: `torch.Tensor.to`."""
-    return input.astype(dtypes.as_dtype(dtype))
-
-
-@op(input=lambda g, source: transfer(g, device=source))
-def _transfer(xp, input, *, device, source):
-    return backend.to_device(input, device)
-
-
-def transfer(input: Any, device: Any) -> Any:
-    """Copy to another device; the gradient comes back to the old one. Source: `torch.Tensor.to`."""
-    return _transfer(input, device=device, source=backend.device_of(getattr(input, "array", input)))

@@ -9,7 +9,7 @@ from typing import Any
 from .. import backend
 from ..creation import zeros_like
 from ..tensor import Tensor
-from .optimizer import Optimizer, blocks
+from .optimizer import Optimizer, all_at_once, blocks, by_step
 
 
 class Adam(Optimizer):
@@ -72,10 +72,21 @@ class Adam(Optimizer):
                 if group["amsgrad"]:
                     state["max_exp_avg_sq"] = zeros_like(p)
             state["step"] += 1
-            arrays = [p.array, p.grad.array]  # type: ignore[union-attr]
-            arrays += [state[name].array for name in ("exp_avg", "exp_avg_sq", "max_exp_avg_sq") if name in state]
-            for piece in blocks(*arrays):
-                self._move(state["step"], group, *piece)
+        names = ["exp_avg", "exp_avg_sq"] + ["max_exp_avg_sq"] * bool(group["amsgrad"])
+        for t, some in by_step(params, self.state).items():
+            tensors = [(p.array, p.grad.array, *[self.state[p][name].array for name in names]) for p in some]  # type: ignore[union-attr]
+            if all_at_once("adam", tensors, self._numbers(t, group)) is NotImplemented:
+                for arrays in tensors:
+                    for piece in blocks(*arrays):
+                        self._move(t, group, *piece)
+
+    def _numbers(self, t: int, group: dict[str, Any]) -> tuple[float, ...]:
+        """All that the kernel wants to know, worked out."""
+        (beta1, beta2), lr, decay = group["betas"], float(group["lr"]), group["weight_decay"]
+        shrink, decay = (1 - lr * decay, 0) if self.decoupled else (1, decay)
+        means = (beta1, 1 - beta1, beta2, 1 - beta2)
+        rate, unbias = lr / (1 - beta1**t), 1 / math.sqrt(1 - beta2**t)
+        return shrink, -1 if group["maximize"] else 1, decay, *means, rate, unbias, group["eps"], bool(group["amsgrad"])
 
     def _move(self, t: int, group: dict[str, Any], p: Any, g: Any, m: Any, v: Any, v_max: Any = None) -> None:
         """One step of one piece, in place; `work` is the only array that is made."""

@@ -9,7 +9,7 @@ from typing import Any
 from .. import backend
 from ..creation import full_like
 from ..tensor import Tensor
-from .optimizer import Optimizer, blocks
+from .optimizer import Optimizer, all_at_once, blocks, by_step
 
 
 class _Adaptive(Optimizer):
@@ -34,8 +34,11 @@ class _Adaptive(Optimizer):
     def before(self, state: dict[str, Any], group: dict[str, Any]) -> None:
         """What is done once for a parameter before its pieces are moved."""
 
+    def numbers(self, state: dict[str, Any], group: dict[str, Any], t: int) -> tuple[float, ...]:
+        """What the rule's kernel wants to know of step t besides decay and sign (see kernels/cpu/optimizers.py)."""
+        raise NotImplementedError
+
     def update(self, params: list[Tensor], group: dict[str, Any]) -> None:
-        decay = group["weight_decay"] if "weight_decay" in self.defaults else 0
         for p in params:
             state = self.state[p]
             if not state:
@@ -43,15 +46,22 @@ class _Adaptive(Optimizer):
                 state.update({name: full_like(p, value) for name, value in self.start(group).items()})
             state["step"] += 1
             self.before(state, group)
-            names = [name for name, value in state.items() if isinstance(value, Tensor)]
-            for x, g, *pieces in blocks(p.array, p.grad.array, *(state[name].array for name in names)):  # type: ignore[union-attr]
-                if group["maximize"]:
-                    g = -g
-                if decay and group.get("decoupled_weight_decay"):
-                    x *= 1 - float(group["lr"]) * decay
-                elif decay:
-                    g = g + decay * x
-                self.move(x, g, {**state, **dict(zip(names, pieces))}, group, state["step"])
+        decay = group["weight_decay"] if "weight_decay" in self.defaults else 0
+        decoupled = bool(group.get("decoupled_weight_decay"))
+        shrink, decay = (1 - float(group["lr"]) * decay, 0) if decoupled else (1, decay)
+        sign = -1 if group["maximize"] else 1
+        names = list(self.start(group))
+        for t, some in by_step(params, self.state).items():
+            tensors = [(p.array, p.grad.array, *[self.state[p][name].array for name in names]) for p in some]  # type: ignore[union-attr]
+            numbers = (shrink, sign, decay, *self.numbers(self.state[some[0]], group, t))
+            if all_at_once(type(self).__name__.lower(), tensors, numbers) is NotImplemented:
+                for p, arrays in zip(some, tensors):
+                    for x, g, *pieces in blocks(*arrays):
+                        if decoupled:
+                            x *= shrink
+                        g = g if sign == 1 else -g
+                        g = g + decay * x if decay else g
+                        self.move(x, g, {**self.state[p], **dict(zip(names, pieces))}, group, t)
 
 
 class Adagrad(_Adaptive):
@@ -105,6 +115,9 @@ class Adagrad(_Adaptive):
     def start(self, group: dict[str, Any]) -> dict[str, float]:
         return {"sum": group["initial_accumulator_value"]}
 
+    def numbers(self, state: dict[str, Any], group: dict[str, Any], t: int) -> tuple[float, ...]:
+        return float(group["lr"]) / (1 + (t - 1) * group["lr_decay"]), group["eps"]
+
     def move(self, p: Any, g: Any, state: dict[str, Any], group: dict[str, Any], t: int) -> None:
         s, xp = state["sum"], backend.namespace(p)
         s += g * g
@@ -154,6 +167,9 @@ class Adadelta(_Adaptive):
 
     def start(self, group: dict[str, Any]) -> dict[str, float]:
         return {"square_avg": 0, "acc_delta": 0}
+
+    def numbers(self, state: dict[str, Any], group: dict[str, Any], t: int) -> tuple[float, ...]:
+        return float(group["lr"]), group["rho"], 1 - group["rho"], group["eps"]
 
     def move(self, p: Any, g: Any, state: dict[str, Any], group: dict[str, Any], t: int) -> None:
         v, u, rho, eps = state["square_avg"], state["acc_delta"], group["rho"], group["eps"]
@@ -219,6 +235,10 @@ class RMSprop(_Adaptive):
         names = ["square_avg"] + ["momentum_buffer"] * (group["momentum"] > 0) + ["grad_avg"] * bool(group["centered"])
         return dict.fromkeys(names, 0)
 
+    def numbers(self, state: dict[str, Any], group: dict[str, Any], t: int) -> tuple[float, ...]:
+        alpha, momentum = group["alpha"], max(0, group["momentum"])
+        return float(group["lr"]), alpha, 1 - alpha, group["eps"], momentum, bool(group["centered"])
+
     def move(self, p: Any, g: Any, state: dict[str, Any], group: dict[str, Any], t: int) -> None:
         v, alpha = state["square_avg"], group["alpha"]
         v *= alpha
@@ -274,6 +294,10 @@ class Adamax(_Adaptive):
 
     def start(self, group: dict[str, Any]) -> dict[str, float]:
         return {"exp_avg": 0, "exp_inf": 0}
+
+    def numbers(self, state: dict[str, Any], group: dict[str, Any], t: int) -> tuple[float, ...]:
+        beta1, beta2 = group["betas"]
+        return float(group["lr"]) / (1 - beta1**t), 1 - beta1, beta2, group["eps"]
 
     def move(self, p: Any, g: Any, state: dict[str, Any], group: dict[str, Any], t: int) -> None:
         (beta1, beta2), m, u, xp = group["betas"], state["exp_avg"], state["exp_inf"], backend.namespace(p)
@@ -336,15 +360,26 @@ class NAdam(_Adaptive):
     def _loaded(self, key: str, value: Any, param: Tensor) -> Any:
         return float(value) if key == "mu_product" else super()._loaded(key, value, param)
 
+    def _rates(self, state: dict[str, Any], group: dict[str, Any], t: int) -> tuple[float, float]:
+        """Step lengths: along the gradient and along the mean gradient."""
+        now, soon, product = self._momentum(group, t), self._momentum(group, t + 1), state["mu_product"]
+        lr = float(group["lr"])
+        return lr * (1 - now) / (1 - product), lr * soon / (1 - product * soon)
+
+    def numbers(self, state: dict[str, Any], group: dict[str, Any], t: int) -> tuple[float, ...]:
+        beta1, beta2 = group["betas"]
+        unbias = 1 / math.sqrt(1 - beta2**t)
+        return 1 - beta1, beta2, 1 - beta2, unbias, group["eps"], *self._rates(state, group, t)
+
     def move(self, p: Any, g: Any, state: dict[str, Any], group: dict[str, Any], t: int) -> None:
-        (beta1, beta2), m, v, lr = group["betas"], state["exp_avg"], state["exp_avg_sq"], float(group["lr"])
+        (beta1, beta2), m, v = group["betas"], state["exp_avg"], state["exp_avg_sq"]
         m += (1 - beta1) * (g - m)
         v *= beta2
         v += (1 - beta2) * (g * g)
         size = backend.namespace(p).sqrt(v / (1 - beta2**t)) + group["eps"]
-        now, soon, product = self._momentum(group, t), self._momentum(group, t + 1), state["mu_product"]
-        p -= (lr * (1 - now) / (1 - product)) * (g / size)
-        p -= (lr * soon / (1 - product * soon)) * (m / size)
+        along_gradient, along_mean = self._rates(state, group, t)
+        p -= along_gradient * (g / size)
+        p -= along_mean * (m / size)
 
 
 class RAdam(_Adaptive):
@@ -384,16 +419,28 @@ class RAdam(_Adaptive):
     def start(self, group: dict[str, Any]) -> dict[str, float]:
         return {"exp_avg": 0, "exp_avg_sq": 0}
 
+    @staticmethod
+    def _trust(beta2: float, t: int) -> float:
+        """How far the mean square can be relied upon, from 0 to 1."""
+        longest = 2 / (1 - beta2) - 1  # how many steps the mean square stands for, in the end and now
+        known = longest - 2 * t * beta2**t / (1 - beta2**t)
+        if known <= 5:
+            return 0.0
+        return (known - 4) * (known - 2) * longest / ((longest - 4) * (longest - 2) * known)
+
+    def numbers(self, state: dict[str, Any], group: dict[str, Any], t: int) -> tuple[float, ...]:
+        (beta1, beta2), lr = group["betas"], float(group["lr"])
+        trust, lr = self._trust(beta2, t), lr / (1 - beta1**t)
+        lr *= math.sqrt(trust * (1 - beta2**t)) if trust else 1
+        return 1 - beta1, beta2, 1 - beta2, lr, trust > 0, group["eps"]
+
     def move(self, p: Any, g: Any, state: dict[str, Any], group: dict[str, Any], t: int) -> None:
         (beta1, beta2), m, v = group["betas"], state["exp_avg"], state["exp_avg_sq"]
         m += (1 - beta1) * (g - m)
         v *= beta2
         v += (1 - beta2) * (g * g)
         step = m * (float(group["lr"]) / (1 - beta1**t))
-        longest = 2 / (1 - beta2) - 1  # how many steps the mean square stands for, in the end and now
-        known = longest - 2 * t * beta2**t / (1 - beta2**t)
-        if known > 5:
-            trust = (known - 4) * (known - 2) * longest / ((longest - 4) * (longest - 2) * known)
+        if trust := self._trust(beta2, t):
             step *= math.sqrt(trust * (1 - beta2**t)) / (backend.namespace(p).sqrt(v) + group["eps"])
         p -= step
 
@@ -434,6 +481,9 @@ class Rprop(_Adaptive):
 
     def start(self, group: dict[str, Any]) -> dict[str, float]:
         return {"prev": 0, "step_size": float(group["lr"])}
+
+    def numbers(self, state: dict[str, Any], group: dict[str, Any], t: int) -> tuple[float, ...]:
+        return *group["etas"], *group["step_sizes"]
 
     def move(self, p: Any, g: Any, state: dict[str, Any], group: dict[str, Any], t: int) -> None:
         prev, size, xp = state["prev"], state["step_size"], backend.namespace(p)

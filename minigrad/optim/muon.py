@@ -110,7 +110,8 @@ def orthogonal(matrix: Any, coefficients: tuple[float, float, float], steps: int
     a, b, c = coefficients
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if tall else matrix  # the shorter side first makes x x^T small
-    x = x / max(float(backend.namespace(x).linalg.norm(x)), eps)
+    xp = backend.namespace(x)
+    x = x / xp.maximum(xp.linalg.norm(x), eps)
     for _ in range(steps):
         square = x @ x.T
         x = a * x + (b * square + c * (square @ square)) @ x

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from .. import backend
-from ..autograd import enable_grad, grad_mode
+from ..autograd import enable_grad, grad_mode, watchers
 from ..creation import as_tensor, zeros_like
+from ..kernels.cpu import optimizers as kernels
+from ..op import fast_paths
 from ..tensor import Tensor
 
 BLOCK = 1 << 14  # elements: a few arrays of this length fit into a core's own cache
@@ -31,6 +33,30 @@ def blocks(*arrays: Any) -> Iterable[tuple]:
 def _pieces(flat: list[np.ndarray]) -> Iterator[tuple]:
     for start in range(0, flat[0].size, BLOCK):
         yield tuple([a[start : start + BLOCK] for a in flat])
+
+
+STEPS: dict[str, Callable[..., Any]] = {"cpu": kernels.step}  # see also cuda/fused.py
+
+
+def all_at_once(rule: str, tensors: list[tuple], numbers: tuple[float, ...]) -> Any:
+    """Move parameters by one call of a compiled kernel (see kernels/cpu/optimizers.py); NotImplemented without one.
+
+    Args:
+        rule: name of the kernel.
+        tensors: of each parameter its array, its gradient, and arrays of its state.
+        numbers: what the kernel wants to know.
+    """
+    if not tensors or not fast_paths.get():
+        return NotImplemented
+    return STEPS["cpu" if type(tensors[0][0]) is np.ndarray else "cuda"](rule, tensors, numbers)
+
+
+def by_step(params: list[Tensor], state: dict[Tensor, dict[str, Any]]) -> dict[int, list[Tensor]]:
+    """Parameters by the number of their step: the same for all, unless some had no gradient at times."""
+    groups: dict[int, list[Tensor]] = defaultdict(list)
+    for p in params:
+        groups[state[p]["step"]].append(p)
+    return groups
 
 
 class Optimizer:
@@ -118,13 +144,17 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        mode, warnings = grad_mode.set(False), backend.silence()
+        mode, warnings, watching = grad_mode.set(False), backend.silence(), watchers.get()
         try:
+            for watcher in watching:
+                watcher.begins(self, 0, None)
             for group in self.param_groups:
                 params = [p for p in group["params"] if p.grad is not None]
                 self.update(params, group)
                 for p in params:
                     p._bump()
+            for watcher in watching:
+                watcher.passed(self, 0, None)
         finally:
             backend.restore(warnings)
             grad_mode.reset(mode)

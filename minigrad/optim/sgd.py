@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..tensor import Tensor
-from .optimizer import BLOCK, Optimizer, blocks
+from .optimizer import BLOCK, Optimizer, all_at_once, blocks
 
 
 class SGD(Optimizer):
@@ -62,6 +62,13 @@ class SGD(Optimizer):
         lr, momentum, decay = float(group["lr"]), group["momentum"], group["weight_decay"]
         if group["maximize"]:
             lr, decay = -lr, -decay  # the same as turning the gradient around
+        if momentum and not all(self.state[p].get("momentum_buffer") is not None for p in params):
+            tensors = []  # the first step is another
+        else:
+            tensors = [self._arrays(p, momentum) for p in params]
+        numbers = (lr, decay, momentum, 1 - group["dampening"], group["nesterov"])
+        if all_at_once("sgd", tensors, numbers) is not NotImplemented:
+            return
         for p in params:
             g = p.grad.array  # type: ignore[union-attr]
             if decay:
@@ -73,6 +80,10 @@ class SGD(Optimizer):
             else:
                 for x, step in blocks(p.array, g):
                     x -= lr * step
+
+    def _arrays(self, p: Tensor, momentum: float) -> tuple:
+        arrays = (p.array, p.grad.array)  # type: ignore[union-attr]
+        return (*arrays, self.state[p]["momentum_buffer"].array) if momentum else arrays
 
     def _with_momentum(self, p: Tensor, g: Any, group: dict[str, Any]) -> Any:
         momentum, state = group["momentum"], self.state[p]

@@ -1,0 +1,103 @@
+"""Batch norm in two passes forward and two backward, over rows of channels.
+
+Mean and variance are found by blocks of rows that stay in the cache, each around its own mean, and joined by the formula
+of Chan, Golub and LeVeque (1979): as exact as two passes over everything, for the price of one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .jit import available, get_num_threads, jit, prange
+from .layout import FLOATS, count, from_rows, is_channels_last, rows
+
+SMALL = 20_000  # numbers
+BLOCK = 128  # rows
+
+
+@jit("F[:,::1], F[:,::1], F[:,::1]")
+def _moments(x, means, squares):
+    """Mean of each block of rows, and the sum of squares around it."""
+    blocks, n = len(means), len(x)
+    for p in prange(blocks):
+        first, last = p * n // blocks, (p + 1) * n // blocks
+        mean, square = means[p], squares[p]
+        mean[:] = 0
+        square[:] = 0
+        for i in range(first, last):
+            for c in range(x.shape[1]):
+                mean[c] += x[i, c]
+        for c in range(x.shape[1]):
+            mean[c] /= x.dtype.type(last - first)
+        for i in range(first, last):
+            for c in range(x.shape[1]):
+                square[c] += (x[i, c] - mean[c]) * (x[i, c] - mean[c])
+
+
+@jit("F[:,::1], F[::1], F[::1], F[::1], F[:,::1]")
+def _normalize(x, mean, scale, shift, out):
+    for i in prange(len(x)):
+        for c in range(x.shape[1]):
+            out[i, c] = (x[i, c] - mean[c]) * scale[c] + shift[c]
+
+
+@jit("F[:,::1], F[:,::1], F[::1], F[:,::1], F[:,::1]")
+def _slopes(g, x, mean, sums, products):
+    """Of each part of the rows the sum of g, and of g times the centred x."""
+    parts, n = len(sums), len(x)
+    for p in prange(parts):
+        total, product = sums[p], products[p]
+        total[:] = 0
+        product[:] = 0
+        for i in range(p * n // parts, (p + 1) * n // parts):
+            for c in range(x.shape[1]):
+                total[c] += g[i, c]
+                product[c] += g[i, c] * (x[i, c] - mean[c])
+
+
+@jit("F[:,::1], F[:,::1], F[::1], F[::1], F[::1], F[::1], F[:,::1]")
+def _input_slope(g, x, mean, scale, constant, linear, out):
+    for i in prange(len(x)):
+        for c in range(x.shape[1]):
+            out[i, c] = scale[c] * (g[i, c] - constant[c] - (x[i, c] - mean[c]) * linear[c])
+
+
+def batch_norm(
+    x: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None, *, over: tuple[int, ...], eps: float, found: list
+) -> Any:
+    """Forward pass of the composition `standardize` where it is over all dimensions but the channels."""
+    mixed = any(a is not None and a.dtype != x.dtype for a in (weight, bias))
+    if x.size < SMALL or over != (0, *range(2, x.ndim)) or x.dtype not in FLOATS or mixed:
+        return NotImplemented
+    if not is_channels_last(x) or not available():
+        return NotImplemented
+    table, n = rows(x), count(x.shape)
+    blocks = max(1, n // BLOCK)
+    means, squares = (np.empty((blocks, x.shape[1]), x.dtype) for _ in range(2))
+    _moments(table, means, squares)
+    sizes = np.diff(np.arange(blocks + 1) * n // blocks).astype(x.dtype)[:, None]
+    mean = (sizes * means).sum(0) / x.dtype.type(n)
+    variance = (squares + sizes * np.square(means - mean)).sum(0) / x.dtype.type(n)
+    found.append((mean, variance))
+    rstd = 1 / np.sqrt(variance + x.dtype.type(eps))
+    out = np.empty_like(table)
+    _normalize(table, mean, rstd if weight is None else rstd * weight, np.zeros_like(mean) if bias is None else bias, out)
+    return from_rows(out, x.shape), (mean, rstd)
+
+
+def batch_norm_backward(
+    g: np.ndarray, needs: list[bool], kept: tuple, x: np.ndarray, weight: Any, bias: Any, *, over: Any, eps: float, found: list
+) -> list:
+    """With y = normalised x and h = g * weight:  dx = (h - mean(h) - y * mean(h * y)) / std."""
+    (mean, rstd), table, slopes = kept, rows(x), rows(g)
+    sums, products = (np.empty((get_num_threads(), len(mean)), x.dtype) for _ in range(2))
+    _slopes(slopes, table, mean, sums, products)
+    total, product, n, gx = sums.sum(0), products.sum(0), x.dtype.type(len(table)), None
+    if needs[0]:
+        gx = np.empty_like(table)
+        scale = rstd if weight is None else rstd * weight
+        _input_slope(slopes, table, mean, scale, total / n, product * rstd * rstd / n, gx)
+        gx = from_rows(gx, x.shape)
+    return [gx, product * rstd if needs[1] else None, total if needs[2] else None]

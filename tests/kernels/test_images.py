@@ -1,0 +1,149 @@
+"""Products, convolutions, pools, batch norm and ReLU: each fast path against its formula, in both dtypes and layouts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from minigrad.kernels.cpu import jit
+
+import minigrad as mg
+from minigrad.nn import functional as F
+from minigrad.op import use_fast_paths
+
+inf, nan = float("inf"), float("nan")
+rng = np.random.default_rng(0)
+
+needs_numba = pytest.mark.skipif(not jit.available(), reason=str(jit.problem()))
+
+
+def normal(*shape):
+    return rng.standard_normal(shape)
+
+
+def with_values(x, *values):
+    x.reshape(-1)[rng.choice(x.size, len(values), replace=False)] = values
+    return x
+
+
+def channels_last(x):
+    """The same numbers, the channels of each pixel side by side in memory."""
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1) if x.ndim > 2 else np.asfortranarray(x)
+
+
+def gaps(x):
+    wide = np.zeros((*x.shape[:-1], 2 * x.shape[-1]), x.dtype)
+    wide[..., ::2] = x
+    return wide[..., ::2]
+
+
+LAYOUTS = {"plain": np.ascontiguousarray, "channels last": channels_last, "gaps": gaps}
+
+conv = lambda **options: lambda x, w, *b: F.conv2d(x, w, *b, **options)
+norm = lambda x, w, b: F.batch_norm(x, None, None, w, b, training=True)
+moments = (mg.zeros(5), mg.ones(5))
+
+CASES = {  # each is large enough for the kernels to be used, by a little
+    "matmul": (lambda a, b: a @ b, [(normal(51, 67), normal(67, 43)), (normal(90, 33), normal(33, 65))]),
+    "matmul one row": (lambda a, b: a @ b, [(normal(1, 99), normal(99, 101)), (normal(101, 99), normal(99))]),
+    "matmul stacks": (lambda a, b: a @ b, [(normal(2, 3, 31, 29), normal(2, 3, 29, 33)), (normal(4, 1, 31, 29), normal(3, 29, 33)), (normal(3, 31, 29), normal(29, 65))]),
+    "matmul inf": (lambda a, b: a @ b, [(with_values(normal(51, 67), inf, nan, -inf), normal(67, 43))]),
+    "linear": (F.linear, [(normal(3, 41, 50), normal(37, 50), normal(37)), (normal(50, 70), normal(90, 70))]),
+    "conv": (conv(padding=1), [(normal(2, 3, 16, 15), normal(20, 3, 3, 3), normal(20)), (normal(3, 20, 9, 8), normal(17, 20, 3, 2))]),
+    "conv stride": (conv(stride=(2, 3), padding=(2, 1)), [(normal(3, 8, 17, 19), normal(37, 8, 5, 4), normal(37))]),
+    "conv stride over kernel": (conv(stride=3), [(normal(3, 16, 19, 20), normal(33, 16, 2, 2), normal(33))]),
+    "conv dilation": (conv(dilation=(2, 3), padding="same"), [(normal(2, 6, 13, 16), normal(18, 6, 3, 3), normal(18))]),
+    "conv stride and dilation": (conv(stride=2, dilation=2, padding=2), [(normal(4, 8, 15, 18), normal(32, 8, 3, 3))]),
+    "conv groups": (conv(groups=3, padding=1), [(normal(4, 9, 13, 14), normal(12, 3, 3, 3), normal(12))]),
+    "conv depthwise": (conv(groups=16, padding=1), [(normal(3, 16, 17, 18), normal(16, 1, 3, 3), normal(16))]),
+    "conv 1x1": (conv(), [(normal(2, 19, 13, 14), normal(18, 19, 1, 1), normal(18))]),
+    "conv one image": (conv(padding=1), [(normal(1, 16, 11, 12), normal(18, 16, 3, 3), normal(18))]),
+    "conv inf": (conv(padding=1), [(with_values(normal(2, 9, 12, 13), inf, nan), normal(16, 9, 3, 3))]),
+    "conv1d": (lambda x, w, b: F.conv1d(x, w, b, stride=2, padding=3), [(normal(3, 11, 61), normal(21, 11, 5), normal(21))]),
+    "conv_transpose": (lambda x, w, b: F.conv_transpose2d(x, w, b, stride=2, padding=1, output_padding=1), [(normal(2, 16, 9, 8), normal(16, 9, 3, 4), normal(9))]),
+    "conv_transpose1d": (lambda x, w: F.conv_transpose1d(x, w, stride=3, groups=2), [(normal(3, 18, 61), normal(18, 10, 4))]),
+    "max_pool": (lambda x: F.max_pool2d(x, 2), [(normal(3, 7, 24, 25),), (with_values(normal(3, 7, 24, 25), inf, nan, -inf),), (np.round(normal(3, 7, 24, 25)),)]),
+    "max_pool over edges": (lambda x: F.max_pool2d(x, (3, 2), stride=(2, 1), padding=(1, 1), dilation=(1, 2), ceil_mode=True), [(normal(2, 5, 31, 36),)]),
+    "max_pool1d": (lambda x: F.max_pool1d(x, 3, stride=2), [(normal(3, 17, 207),)]),
+    "batch_norm": (norm, [(normal(8, 5, 23, 24), normal(5), normal(5)), (3000 + normal(8, 5, 23, 24), normal(5), normal(5)), (normal(1001, 21), normal(21), normal(21)), (with_values(normal(8, 5, 23, 24), inf), normal(5), normal(5))]),
+    "batch_norm bare": (lambda x: F.batch_norm(x, None, None, training=True, eps=0.1), [(normal(900, 3, 8),)]),
+    "relu": (mg.relu, [(with_values(normal(9, 77, 83), inf, -inf, nan, 0.0, -0.0),)]),
+}  # fmt: skip
+
+
+def run(f, arrays, fast):
+    inputs = [mg.from_numpy(a).requires_grad_() for a in arrays]
+    with use_fast_paths(fast):
+        y = f(*inputs)
+        y.backward(mg.tensor(np.random.default_rng(1).standard_normal(y.shape).astype(y.array.dtype)))
+    return [y.array, *[x.grad.array for x in inputs]]
+
+
+@needs_numba
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", CASES)
+def test_fast_paths_agree_with_formulas(name, layout, dtype):
+    f, examples = CASES[name]
+    for arrays in examples:
+        varied = [LAYOUTS[layout](a.astype(dtype)) for a in arrays]
+        exact = run(f, [a.astype(np.float64) for a in varied], fast=False)
+        for got, wanted in zip(run(f, varied, fast=True), exact):
+            assert got.dtype == dtype and got.shape == wanted.shape
+            scale = np.abs(np.where(np.isfinite(wanted), wanted, 0)).max()
+            tolerance = scale * (1e-11 if dtype == np.float64 else 2e-3 if "norm" in name else 2e-5)
+            np.testing.assert_allclose(got, wanted, rtol=0, atol=tolerance)
+
+
+@needs_numba
+def test_the_cases_are_large_enough_for_kernels(monkeypatch):
+    called = set()
+    original = jit.Kernel.__call__
+    monkeypatch.setattr(jit.Kernel, "__call__", lambda self, *args: (called.add(self.name), original(self, *args))[1])
+    for name, (f, examples) in CASES.items():
+        called.clear()
+        run(f, [a.astype(np.float32) if a.ndim < 3 else channels_last(a.astype(np.float32)) for a in examples[0]], fast=True)
+        assert called, f"{name} was computed by its formula"
+        called.clear()
+        run(f, [a.astype(np.float32) for a in examples[0]], fast=False)
+        assert not called, f"{name} used kernels although they were switched off"
+
+
+@needs_numba
+def test_empty_and_half_precision_inputs_are_left_to_the_formula():
+    assert F.conv2d(mg.zeros(0, 16, 40, 40), mg.zeros(16, 16, 3, 3)).shape == (0, 16, 38, 38)
+    assert (mg.zeros(0, 500) @ mg.zeros(500, 300)).shape == (0, 300)
+    assert (mg.zeros(300, 0) @ mg.zeros(0, 300)).array.sum() == 0
+    assert F.conv2d(mg.zeros(2, 16, 20, 20).half(), mg.zeros(16, 16, 3, 3).half()).dtype == mg.float16
+
+
+@needs_numba
+def test_a_view_of_what_a_convolution_made():
+    """It has its channels last in memory, and PyTorch's programs call view on it."""
+    x = mg.randn(2, 3, 20, 20, requires_grad=True)
+    y = F.conv2d(x, mg.randn(16, 3, 3, 3), padding=1)
+    assert not y.is_contiguous()
+    assert (y.view(2, -1).array == y.array.reshape(2, -1)).all()
+    with pytest.raises(RuntimeError, match="view: a tensor of shape .* cannot be seen as"):
+        x.permute(0, 2, 3, 1).view(2, -1)
+
+
+@needs_numba
+def test_running_statistics_follow_the_batch():
+    x, batch = channels_last(normal(8, 5, 23, 24).astype(np.float32)), [mg.zeros(5), mg.ones(5)]
+    formula = [mg.zeros(5), mg.ones(5)]
+    F.batch_norm(mg.from_numpy(x), *batch, training=True)
+    with use_fast_paths(False):
+        F.batch_norm(mg.from_numpy(x), *formula, training=True)
+    for got, wanted in zip(batch, formula):
+        np.testing.assert_allclose(got.array, wanted.array, rtol=1e-5, atol=1e-7)
+
+
+@needs_numba
+def test_gradients_that_nobody_needs_are_not_computed(monkeypatch):
+    import importlib
+
+    module = importlib.import_module("minigrad.kernels.cpu.conv")
+    monkeypatch.setattr(module, "conv_transpose", lambda *args, **options: pytest.fail("the input needs no gradient"))
+    w = mg.randn(16, 3, 3, 3, requires_grad=True)
+    F.conv2d(mg.randn(2, 3, 20, 20), w).sum().backward()
+    assert w.grad.shape == w.shape
