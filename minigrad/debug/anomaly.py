@@ -35,9 +35,9 @@ class _Anomalies(Watcher):
     def made(self, node: Node) -> None:
         _origins[node] = _user_frames()
 
-    def passed(self, node: Node | None, position: int, g: Any) -> None:
+    def passed(self, what: Any, position: int, g: Any) -> None:
         if self.check_nan and g is not None and _has_nan(g):
-            raise RuntimeError(_report(node, position))
+            raise RuntimeError(_report(what, position))
 
 
 def is_anomaly_enabled() -> bool:
