@@ -23,7 +23,11 @@ class CharTokenizer:
 
     def __init__(self, characters: str) -> None:
         if not characters or len(set(characters)) != len(characters):
-            raise ValueError(f"CharTokenizer: expected each character once and at least one, got {characters!r}")
+            shown = repr(characters[:30]) + (" ..." if len(characters) > 30 else "")
+            raise ValueError(
+                f"CharTokenizer: expected each character once and at least one, got {shown}; CharTokenizer.from_text(text) "
+                "takes them from a text"
+            )
         self.characters = characters
         codes = _codes(characters)
         self._order = np.argsort(codes)

@@ -1,0 +1,1 @@
+"""How lessons are read, judged, copied and run."""
