@@ -17,7 +17,8 @@ from sys import modules as _modules
 if not _path.isdir(_path.join(__path__[0], "kernels")):
     __path__.append(_path.dirname(__path__[0]))
 
-from . import autograd, backend, cuda, linalg
+from . import amp, autograd, backend, cuda, linalg
+from .amp import autocast, get_autocast_dtype, is_autocast_enabled
 from .autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .backend import Generator, default_generator, device, manual_seed
 from .creation import (

@@ -19,8 +19,11 @@ import numpy as np
 import minigrad
 
 from . import backend
+from .bench import command as bench
 from .composite import COMPOSITIONS
 from .io import CheckpointError, load_checkpoint
+from .kernels.cpu import jit
+from .learn import command as learn
 from .op import REGISTRY
 from .recipes import RECIPES, number
 
@@ -94,8 +97,23 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--seed", type=number(int, 0), default=0, help="of the random numbers (default: 0)")
     sub.set_defaults(run=check)
 
+    text = "the lessons: your own copies, checks that know your mistake, hints"
+    sub = commands.add_parser("learn", help=text, description=f"{text.capitalize()}.", **settings)
+    learn.add_arguments(sub)
+    sub.set_defaults(run=learn.run)
+
+    sub = commands.add_parser("bench", help=bench.HELP, description=f"{bench.HELP.capitalize()}.", **settings)
+    bench.add_arguments(sub)
+    sub.set_defaults(run=bench.run)
+
+    from .kernels.simulator import cli as kernels
+
+    sub = commands.add_parser("kernels", help=kernels.HELP, description=kernels.DESCRIPTION, **settings)
+    kernels.add_arguments(sub.add_subparsers(title="commands", metavar="COMMAND", required=True), **settings)
+
     text = "versions, device, and which fast paths are on"
     sub = commands.add_parser("info", help=text, description=f"Print {text}.", **settings)
+    sub.add_argument("--warm", action="store_true", help="first compile all kernels for the CPU, which takes minutes")
     sub.set_defaults(run=info)
     return parser
 
@@ -149,6 +167,8 @@ OPTIONAL = [  # package, the extra that brings it, what it is for
 
 def info(options: argparse.Namespace) -> int:
     """`minigrad info`: what there is, what is missing, and what to do about it."""
+    if getattr(options, "warm", False):
+        print(jit.warm())
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[call-overload, index]
     problem = backend.cuda_problem()
     rows = [
@@ -158,6 +178,7 @@ def info(options: argparse.Namespace) -> int:
         ("cpu", f"{cpu_name()}, {cores()} cores to use"),
         ("cuda", problem or "usable"),
         ("fast on cpu", fast_paths("cpu")),
+        ("kernels", jit.status()),
         ("fast on cuda", fast_paths("cuda", problem and "cuda is not usable, see above")),
     ]
     for package, extra, purpose in OPTIONAL:

@@ -11,6 +11,7 @@ from . import dtypes, linalg
 from .functions import arrange as a
 from .functions import elementwise as more
 from .functions import order as o
+from .functions import pinned as pin
 from .functions import random as rnd
 from .functions import reduction as f
 from .functions import scatter as w
@@ -125,6 +126,7 @@ class Methods:
     det, logdet, slogdet, inverse, pinverse = linalg.det, linalg.logdet, linalg.slogdet, linalg.inv, linalg.pinv
     cholesky, matrix_power = linalg.cholesky, linalg.matrix_power
     bernoulli, multinomial = rnd.bernoulli, rnd.multinomial
+    pin_memory, is_pinned, record_stream = pin.pin_memory, pin.is_pinned, pin.record_stream
 
     add_ = __iadd__ = in_place(e.add)
     sub_ = __isub__ = in_place(e.sub)

@@ -14,7 +14,6 @@ import inspect
 import re
 import sys
 import textwrap
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -23,8 +22,8 @@ import minigrad as mg
 from minigrad.autograd import gradcheck, gradgradcheck
 from minigrad.op import REGISTRY
 
-from .ops.cases import CASES, Case
-from .ops.test_cases import compare, ours, theirs
+from .ops.cases import Case
+from .ops.test_cases import cases_of_rules, compare, ours, theirs
 
 # Changes that leave the derivative as it is (a pattern for "operation.argument: change"), with the reason.
 EQUIVALENT: list[tuple[str, str]] = [
@@ -154,42 +153,6 @@ def _dense(g):
         g.add_to(dense)
         return dense
     return g
-
-
-def cases_of_rules() -> dict[tuple[str, str], list[Case]]:
-    """Which cases run which rule."""
-    used: dict[tuple[str, str], list[Case]] = defaultdict(list)
-    originals = {name: dict(op.rules) for name, op in REGISTRY.items()}
-    current: list[Case] = []
-
-    def spy(key, rule):
-        def run(*args):
-            if current[0] not in used[key]:
-                used[key].append(current[0])
-            return rule(*args)
-
-        return run
-
-    for name, op in REGISTRY.items():
-        for argument, (rule, wants) in originals[name].items():
-            op.rules[argument] = (spy((name, argument), rule), wants)
-        op.plans.clear()
-    try:
-        for case in CASES:
-            current[:] = [case]
-            inputs = ours(case, case.arrays(), np.float64)
-            y = case.call(mg, *inputs)
-            g = mg.randn(y.shape, dtype=y.dtype, requires_grad=True)
-            y.backward(g, retain_graph=True)
-            wanted = [x for x in inputs if x.requires_grad]
-            for x in mg.autograd.grad(y, wanted, g, create_graph=True, allow_unused=True):  # some run in these only
-                if x is not None and x.requires_grad:
-                    x.backward(mg.randn(x.shape, dtype=x.dtype), retain_graph=True)
-    finally:
-        for name, op in REGISTRY.items():
-            op.rules.update(originals[name])
-            op.plans.clear()
-    return used
 
 
 def notices(case: Case) -> bool:

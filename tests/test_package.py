@@ -45,7 +45,7 @@ DATA = [f"{folder}/probe.{kind}" for folder in ("cuda", "cpu", "simulator/deeper
 def tree(tmp_path: Path) -> Path:
     """A copy of all that a build needs, since building writes next to the sources; with a data file of every kind."""
     copy = tmp_path / "tree"
-    for folder in ("minigrad", "kernels"):
+    for folder in ("minigrad", "kernels", "tutorials"):
         shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for file in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / file, copy)
@@ -107,6 +107,8 @@ def test_installs_with_numpy_alone(kind: str, tree: Path, tmp_path: Path):
     installed = python(executable, "-c", "import importlib.metadata as m; print(m.version('minigrad'))", cwd=elsewhere)
     assert installed == minigrad.__version__
     assert installed in python(executable.with_name("minigrad"), "--version", cwd=elsewhere)
+    lessons = python(executable.with_name("minigrad"), "learn", cwd=elsewhere, MINIGRAD_LEARN=str(tmp_path / "mine"))
+    assert "One number at a time" in lessons and "0 of" in lessons
 
 
 def test_clone_works_without_installation(tmp_path: Path):
@@ -134,7 +136,7 @@ def test_import_brings_nothing_optional(tmp_path: Path):
 # From the bottom up. A module imports from its own layer and from those below it, never from above. "minigrad" is the
 # public surface, minigrad/__init__.py: what stands above it is written in the words that users have.
 LAYERS = [
-    "dtypes backend grad_mode hooks errors",
+    "dtypes on_cuda precision backend grad_mode hooks errors slices",
     "kernels",
     "autograd",
     "op",
@@ -144,9 +146,9 @@ LAYERS = [
     "methods filling",
     "tensor",
     "creation",
-    "nn optim utils io debug distributed cuda interop function func derivatives distributions saving autograd_names graph",
+    "nn optim utils io debug distributed amp cuda interop function func derivatives distributions saving autograd_names graph",
     "minigrad",
-    "datasets models check",
+    "datasets models check learn bench",
     "train",
     "recipes",
     "cli __main__",

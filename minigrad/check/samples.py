@@ -6,7 +6,7 @@ from typing import Any
 
 import minigrad as mg
 from minigrad.nn import functional as F
-from minigrad.ops import conv, indexing, reduction, rnn, shape
+from minigrad.ops import conv, conversion, indexing, reduction, rnn, shape
 
 from ..composite import alias
 
@@ -36,7 +36,7 @@ def _written_view(x: Any, value: Any) -> Any:
 
 SAMPLES: dict[str, tuple] = {  # operation: (function, shapes of its inputs)
     "alias": (alias, (2, 3)),
-    "cast": (lambda x: shape.cast(x, dtype=mg.float64), (2, 3)),
+    "cast": (lambda x: conversion.cast(x, dtype=mg.float64), (2, 3)),
     "cat": (lambda x, y: mg.cat([x, y], 1), (2, 3), (2, 1)),
     "clamp": (mg.clamp, (4, 5), (4, 5), (4, 5)),
     "cholesky": (lambda x: mg.linalg.cholesky(_spd(x)), (3, 3)),
@@ -90,5 +90,8 @@ SAMPLES: dict[str, tuple] = {  # operation: (function, shapes of its inputs)
     "recurrence": (
         lambda x, h, w, b: rnn.recurrence(x, h, w, b, mode="LSTM", sizes=(2, 1)), (3, 8), (2, 4), (8, 2), (8,),
     ),
+    "max_windows": (lambda x: F.max_pool1d(x, 2), (2, 3, 6)),
+    "standardize": (lambda x, w, b: F.batch_norm(x, None, None, w, b, training=True), (4, 2, 3), (2,), (2,)),
+    "silu": (F.silu, (2, 3)),
     "rms_norm": (lambda x, w: F.rms_norm(x, (3,), w), (2, 3), (3,)),
 }  # fmt: skip
