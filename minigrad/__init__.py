@@ -83,6 +83,7 @@ from .functions.scatter import (
     scatter_reduce,
     take,
 )
+from .kernels.cpu.jit import get_num_threads, set_num_threads
 from .linalg import cdist, cholesky, det, logdet, matrix_power, slogdet
 from .ops.choice import clamp, fmax, fmin, masked_fill, maximum, minimum, nan_to_num, where
 from .ops.diagonal import diag, diag_embed, diagonal, trace, tril, triu

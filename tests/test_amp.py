@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 
 import numpy as np
 import pytest
@@ -93,8 +94,7 @@ def test_autocast_as_a_decorator() -> None:
 
 
 def test_a_parameter_is_cast_once(monkeypatch) -> None:
-    from minigrad import tensor as module
-
+    module = importlib.import_module("minigrad.tensor")
     casts = []
     original = module.cast
     monkeypatch.setattr(module, "cast", lambda x, dtype: casts.append(tuple(x.shape)) or original(x, dtype=dtype))

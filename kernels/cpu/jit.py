@@ -51,6 +51,11 @@ def available() -> bool:
     return problem() is None
 
 
+def loaded() -> bool:
+    """Whether somebody has used a compiled kernel already, so that numba is there and works."""
+    return _problem is None
+
+
 def problem() -> str | None:
     """Why compiled kernels cannot be used here, in a sentence, or None if they can."""
     global _problem
@@ -121,7 +126,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def get_num_threads() -> int:
-    """How many threads kernels use."""
+    """How many threads compiled kernels use in this thread; 1 without numba. Source: `torch.get_num_threads`."""
     if not available():
         return 1
     import numba
@@ -130,7 +135,18 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(n: int) -> None:
-    """Let kernels that are called from this thread use n threads, at most as many as the pool has."""
+    """Let compiled kernels that are called from this thread use n threads, at most as many as the pool has.
+
+    Raises:
+        RuntimeError: n is not a positive int.
+
+    Source: `torch.set_num_threads`.
+
+    >>> set_num_threads(1); get_num_threads()
+    1
+    """
+    if not isinstance(n, int) or n < 1:
+        raise RuntimeError(f"set_num_threads: expected a positive int, got {n!r}")
     if available():
         import numba
 

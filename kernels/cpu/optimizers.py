@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from .elementary import maximum
-from .jit import Kernel, available, get_num_threads, jit, prange
+from .jit import Kernel, available, get_num_threads, jit, loaded, prange
 from .pointers import data_of, view
 
-SMALL = 1 << 13  # elements in all: below, NumPy is quick enough not to import numba
+SMALL = 1 << 13  # elements in all: below, NumPy is quick enough not to import numba, and SGD quicker
+
 
 def _for_all(rule: Kernel) -> Kernel:
     """A kernel that applies a rule to a table of arrays.
@@ -202,12 +203,14 @@ def step(rule: str, tensors: list[tuple[np.ndarray, ...]], numbers: tuple[float,
         None, or NotImplemented if nothing was done.
     """
     dtype, bounds = tensors[0][0].dtype, [0]
+    if sum([arrays[0].size for arrays in tensors]) < SMALL and (rule == "sgd" or not loaded()):
+        return NotImplemented
     for arrays in tensors:
         bounds.append(bounds[-1] + arrays[0].size)
         for a in arrays:
             if a.dtype is not dtype or not a.flags.carray or a.size != arrays[0].size:
                 return NotImplemented
-    if bounds[-1] < SMALL or dtype.char not in "fd" or not available():
+    if not bounds[-1] or dtype.char not in "fd" or not available():
         return NotImplemented
     ids = np.array([[id(a) for a in arrays] + [id(arrays[0])] * (5 - len(arrays)) for arrays in tensors])
     RULES[rule](np.ascontiguousarray(ids.T), np.array(bounds), np.array(numbers, dtype), get_num_threads())

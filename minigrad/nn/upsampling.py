@@ -49,6 +49,8 @@ def _nearest(x: Any, dim: int, size: int, factor: float | None, exact: bool) -> 
 
 def _linear(x: Any, dim: int, size: int, factor: float | None, align_corners: bool) -> Any:
     old = x.shape[dim]
+    if size == old:
+        return x  # whatever the factor is, as in PyTorch
     if align_corners:
         place = np.arange(size) * ((old - 1) / (size - 1) if size > 1 else 0.0)
     else:
@@ -116,7 +118,7 @@ def interpolate(
             out = _linear(out, dim, count, factor, bool(align_corners))
         else:
             out = _nearest(out, dim, count, factor, mode == "nearest-exact")
-    return out.contiguous()
+    return out.clone() if out is input else out.contiguous()
 
 
 @explained

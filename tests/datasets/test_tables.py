@@ -42,5 +42,5 @@ def test_missing_package(monkeypatch: pytest.MonkeyPatch):
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "files", missing)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'minigrad\[data\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'minigrad\[learn\]'"):
         load_table("iris")

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from minigrad.kernels.cpu import blas, jit
 
+import minigrad as mg
+
 ROOT = Path(__file__).parents[2]
 needs_numba = pytest.mark.skipif(not jit.available(), reason=str(jit.problem()))
 
@@ -208,3 +210,18 @@ def test_dense():
     assert jit.dense(x) is x
     for y in (x.T, x[:, ::2], np.broadcast_to(x[0], (3, 4)), locked):
         assert jit.dense(y).flags.carray and (jit.dense(y) == y).all()
+
+
+@needs_numba
+def test_the_number_of_threads_can_be_chosen():
+    before = mg.get_num_threads()
+    try:
+        mg.set_num_threads(1)
+        assert mg.get_num_threads() == 1
+        mg.set_num_threads(10_000)  # as many as there are
+        assert mg.get_num_threads() == before
+    finally:
+        mg.set_num_threads(before)
+    for wrong in (0, -1, "2", 1.5):
+        with pytest.raises(RuntimeError, match="^set_num_threads: expected a positive int"):
+            mg.set_num_threads(wrong)

@@ -53,6 +53,14 @@ def test_any_size(n, new, mode, recompute):
     np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("factor", [(1.25, 1.25), (1.25, 2.0), (2.0, 1.3)])
+def test_a_factor_that_changes_no_size_changes_nothing(factor):
+    x = np.random.default_rng(0).standard_normal((1, 2, 2, 2))
+    ours = nn.functional.interpolate(mg.tensor(x), scale_factor=factor, mode="bilinear")
+    theirs = torch.nn.functional.interpolate(torch.tensor(x), scale_factor=factor, mode="bilinear")
+    np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-12)
+
+
 def test_results_are_contiguous():
     x = mg.randn(2, 3, 4, 5)
     for mode in ("nearest", "bilinear"):
