@@ -130,10 +130,12 @@ class Visit:
         return count
 
     def search(self, words: str) -> None:
+        from playwright.sync_api import TimeoutError as NothingFound
+
         page = self.open(f"search.html?q={words}")
         try:
             page.wait_for_selector("#search-results li a", timeout=10_000)
-        except Exception:
+        except NothingFound:
             self.problem(f"search finds nothing for {words!r}")
 
     def picture(self, name: str, folder: Path) -> None:

@@ -10,9 +10,9 @@ DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 sys.path[:0] = [str(DOCS), str(ROOT)]
 
-import generate  # noqa: E402
+import generate  # noqa: E402 (found by the path that is set above)
 
-import minigrad  # noqa: E402
+import minigrad  # noqa: E402 (this tree, not an installed one)
 
 # The kernels that run the lessons find this tree first, compute on one thread, and draw into the page.
 os.environ.pop("MPLBACKEND", None)
