@@ -58,7 +58,7 @@ def picture():
     dots += [(1, 1 - i, f"h{i + 1}", h[i], h.grad[i], wild) for i, wild in enumerate(("0.6", "1.0", "0.8"))]
     dots += [(2, 0, "y", y, y.grad, "0.7, 0.8, 0.9"), (3, 0, "loss", loss, loss.grad, "0.145")]
 
-    _, axes = figure(width=8, height=3.6)
+    _, axes = figure(width=6.5, height=3.6)
     for a, b in [(0, 1), (1, 2), (2, 3)]:
         for left in (dot for dot in dots if dot[0] == a):
             for right in (dot for dot in dots if dot[0] == b):

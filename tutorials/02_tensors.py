@@ -53,7 +53,7 @@ def picture():
         slopes[i] = (c * (np.tanh(x @ (w + nudge)) - np.tanh(x @ (w - nudge)))).sum() / 2e-6
     y = np.tanh(x @ w)
     right, wrong = x.T @ (c * (1 - y * y)), x.T @ c
-    _, axes = figure(1, 2, width=7, height=2.6)
+    _, axes = figure(1, 2, width=6.5, height=2.6)
     heat(axes[0], right - slopes, 5, f"right: at most {abs(right - slopes).max():.0e} apart")
     heat(axes[1], wrong - slopes, 5, f"a factor forgotten: up to {abs(wrong - slopes).max():.1f} apart")
     show()
@@ -312,7 +312,7 @@ assert 1 - np.tanh(5.0) ** 2 < 0.001
 assert abs(np.tanh(x) - np.maximum(x, 0)).max() > 6
 
 # %% tags=["hide-input"]
-_, axes = figure(1, 2, width=8, height=2.6)
+_, axes = figure(1, 2, width=6.5, height=2.6)
 x = np.linspace(-5, 5, 200)
 for name, y, slope in [
     ("ReLU", np.maximum(x, 0), (x > 0).astype(float)),

@@ -44,7 +44,7 @@ rng = np.random.default_rng(3)
 # %% tags=["hide-input"]
 z = np.linspace(-6, 6, 200)
 p = 1 / (1 + np.exp(-z))
-_, axes = figure(1, 2, width=8, height=2.8)
+_, axes = figure(1, 2, width=6.5, height=2.8)
 for y, color, name in ((1, BLUE, "truth: yes"), (0, ORANGE, "truth: no")):
     axes[0].plot(z, -np.log(p if y else 1 - p), color=color, label=name)
     axes[1].plot(z, p - y, color=color)
@@ -332,16 +332,16 @@ train(small, x[known][:, pair], malignant[known], epochs=200, rate=0.1, each_epo
 from matplotlib.colors import LinearSegmentedColormap
 
 shades = LinearSegmentedColormap.from_list("no to yes", [BLUE, "#7d859018", ORANGE])
-_, axes = figure(1, 4, width=10, height=2.8, sharey=True)
-for axis, (epoch, p) in zip(axes, pictures.items()):
+_, axes = figure(2, 2, width=6.5, height=5, sharex=True, sharey=True)
+for axis, (epoch, p) in zip(axes.flat, pictures.items()):
     edges = {"extent": (-2.5, 4, -2.6, 5), "origin": "lower", "aspect": "auto"}
     axis.imshow(p, cmap=shades, vmin=0, vmax=1, alpha=0.45, **edges)
     axis.contour(u, v, p, levels=[0.5], colors=GRAY, linestyles="--", linewidths=1.2)
     for truth, color in ((0, BLUE), (1, ORANGE)):
         rows = known[malignant[known] == truth]
         axis.scatter(x[rows, pair[0]], x[rows, pair[1]], s=5, color=color, linewidths=0)
-    axis.set(title=f"epoch {epoch}", xlabel="radius")
-axes[0].set(ylabel="texture")
+    axis.set(title=f"epoch {epoch}")
+axes[1, 0].set(xlabel="radius", ylabel="texture")
 show()
 
 # %% [markdown]

@@ -94,14 +94,14 @@ def picture():
         "Adam": (from_torch(lambda p: torch.optim.Adam(p, lr=0.1)), PURPLE),
     }
     off = walk(wild, (-1.0, 1.0), 1)
-    _, axes = figure(1, 4, width=10, height=2.6)
-    for axis, (name, (rule, color)) in zip(axes, rules.items()):
+    _, axes = figure(2, 2, width=6, height=5)
+    for axis, (name, (rule, color)) in zip(axes.flat, rules.items()):
         points = walk(rule, (-1.0, 1.0), 40)
         valley(axis)
         axis.plot(*off.T, color=RED, linewidth=1, linestyle="--")
         axis.plot(*points.T, "-", marker=".", markersize=4, linewidth=1, color=color)
         axis.set_title(name, color=color)
-    axes[0].text(0.1, 1.1, "wild Adam", color=RED, fontsize=8)
+    axes[0, 0].text(0.1, 1.1, "wild Adam", color=RED, fontsize=10)
     show()
 
 
@@ -353,7 +353,7 @@ assert np.argmin(losses["Adam"]) < np.argmin(losses["momentum"])  # their valley
 # parameters have gradients of very different sizes. On a small table, momentum is hard to beat.
 
 # %% tags=["hide-input"]
-_, axes = figure(width=7, height=3.2)
+_, axes = figure(width=6.5, height=3.4)
 for (name, found), color in zip(losses.items(), (BLUE, ORANGE, GREEN, PURPLE)):
     axes.plot(RATES, found, marker=".", color=color, label=name)
 axes.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="training loss after 10 epochs", ylim=(0.005, 5))

@@ -155,7 +155,7 @@ show()
 # %% tags=["hide-input"]
 waves = nn.PositionalEncoding(64, dropout=0.0).pe[:48].numpy()
 assert abs(waves[7, 2] - math.sin(7 / 10000 ** (2 / 64))) < 1e-6  # p = 7, i = 1, d = 64
-_, axes = figure(width=7, height=2.8)
+_, axes = figure(width=6.5, height=2.8)
 from matplotlib.colors import LinearSegmentedColormap
 
 both = LinearSegmentedColormap.from_list("both", [BLUE, (1, 1, 1, 0), ORANGE])
@@ -433,19 +433,19 @@ assert cheated[:-1].mean() < 0.5 * ours.mean() and cheated[-1] > counted[1]
 # view. Without (red) it is close to 0 wherever the answer can be seen, and worse than counting at the one place where it cannot.
 
 # %% tags=["hide-input"]
-_, (left, right) = figure(1, 2, width=8.5, height=3)
+_, (left, right) = figure(1, 2, width=6.5, height=3)
 smooth = np.ones(10) / 10
 left.plot(np.convolve(losses, smooth, "valid"), color=BLUE, label="with the mask")
 left.plot(np.convolve(cheat_losses, smooth, "valid"), color=RED, label="without")
 for order, loss in enumerate(counted):
     left.axhline(loss, color=GRAY, linestyle="--", linewidth=1)
     left.text(STEPS, loss, f" {order}", color=GRAY, va="center")
-left.set(xlabel="step", ylabel="loss in training (nats)", xlim=(0, STEPS), ylim=(0, None))
+left.set(title="in training", xlabel="step", ylabel="loss (nats)", xlim=(0, STEPS), ylim=(0, None))
 left.legend()
 right.plot(np.arange(1, LENGTH + 1), ours, color=BLUE, marker=".")
 right.plot(np.arange(1, LENGTH + 1), cheated, color=RED, marker=".")
 right.axhline(counted[1], color=GRAY, linestyle="--", linewidth=1)
-right.set(xlabel="place", ylabel="loss on unseen text (nats)", ylim=(0, None))
+right.set(title="on unseen text", xlabel="place", ylim=(0, None))
 show()
 
 # %% [markdown]
@@ -454,21 +454,21 @@ show()
 # at the last few letters, and not all equally far back. Nobody told them to; it helps to guess the next letter.
 
 # %% tags=["hide-input"]
-piece = test[2000 : 2000 + 24].unsqueeze(0)
+piece = test[2000 : 2000 + 16].unsqueeze(0)
 with torch.no_grad():
     model(piece)
 marks = [c if c.strip() else "·" for c in letters.decode(piece[0].tolist())]
 shades = LinearSegmentedColormap.from_list("shades", [(*_rgb(BLUE), 0), (*_rgb(BLUE), 1)])
-_, panels = figure(1, 4, width=9, height=2.7)
-for number, (axes, weights) in enumerate(zip(panels, model.blocks[0].heads.weights), 1):
+_, panels = figure(2, 2, width=6, height=6)
+for number, (axes, weights) in enumerate(zip(panels.flat, model.blocks[0].heads.weights), 1):
     axes.imshow(weights[0].numpy(), cmap=shades, vmin=0, vmax=0.8)
     axes.set_title(f"head {number}")
-    axes.set_xticks(range(24), marks, fontsize=6)
-    axes.set_yticks(range(24), marks, fontsize=6)
+    axes.set_xticks(range(16), marks, fontsize=9)
+    axes.set_yticks(range(16), marks, fontsize=9)
     axes.tick_params(length=0)
 show()
 
-back = (torch.arange(24).unsqueeze(1) - torch.arange(24)).float()  # how far back each column lies
+back = (torch.arange(16).unsqueeze(1) - torch.arange(16)).float()  # how far back each column lies
 far = [(weights[0] * back)[4:].sum(-1).mean().item() for weights in model.blocks[0].heads.weights]
 print("how far back the heads look on average, in letters:", [round(letters, 1) for letters in far])
 assert max(far) < 12 and max(far) > 1.1 * min(far)

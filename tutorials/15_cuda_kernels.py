@@ -49,7 +49,7 @@ def picture():
     """One warp, three ways to read 32 numbers."""
     from matplotlib.colors import ListedColormap
 
-    _, panels = figure(1, 3, width=8, height=4)
+    _, panels = figure(1, 3, width=6.5, height=4)
     counted = []
     for axes, step in zip(panels, (1, 2, 8)):
         x, y = np.arange(256, dtype=np.float32), np.zeros(32, np.float32)
@@ -59,7 +59,7 @@ def picture():
         words[:fetched] = 1
         words.reshape(-1)[np.arange(32) * step] = 2
         axes.imshow(words, cmap=ListedColormap([(0, 0, 0, 0), ORANGE, BLUE]), vmin=0, vmax=2, aspect="auto")
-        axes.set_title(f"every {step}.: {fetched} packets" if step > 1 else f"side by side: {fetched} packets")
+        axes.set_title(f"every {step}.:\n{fetched} packets" if step > 1 else f"side by side:\n{fetched} packets")
         axes.set_xticks(np.arange(-0.5, 8), [], minor=False)
         axes.set_yticks(np.arange(-0.5, 32), [], minor=False)
         axes.grid(color=GRAY, linewidth=0.3)
@@ -310,7 +310,7 @@ print("after q comes", repr(chr(common[expected[q].argmax()])), f"with probabili
 # read again; the count is what the kernel asks for.)
 
 # %% tags=["hide-input"]
-_, axes = figure(width=6.5, height=2.4)
+_, axes = figure(width=6, height=2.4)
 times = [value / fewest for value in packets.values()]
 axes.barh(list(packets), times, color=[ORANGE, BLUE, BLUE, BLUE])
 for row, value in enumerate(times):

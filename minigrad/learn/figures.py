@@ -8,12 +8,12 @@ from typing import Any
 GRAY, BLUE, ORANGE, GREEN, RED, PURPLE = "#7d8590", "#3b82c4", "#d9702b", "#2f9e6e", "#d1495b", "#8e6bbf"
 
 
-def figure(rows: int = 1, columns: int = 1, width: float = 8, height: float = 3, **options: Any) -> tuple[Any, Any]:
+def figure(rows: int = 1, columns: int = 1, width: float = 6, height: float = 3, **options: Any) -> tuple[Any, Any]:
     """`matplotlib.pyplot.subplots`, in the colours of the lessons; in a notebook the picture is an SVG.
 
     Args:
         rows, columns: how many pictures there are.
-        width, height: of all together, in inches.
+        width, height: of all together, in inches; above 6.5 the writing is too small on a phone.
         options: further ones of `subplots`.
 
     Returns:
@@ -57,7 +57,7 @@ def _style() -> Any:
         "axes.spines.right": False,
         "axes.titlesize": "medium",
         "lines.linewidth": 1.8,
-        "font.size": 10,
+        "font.size": 11,
         "axes.prop_cycle": cycler(color=[BLUE, ORANGE, GREEN, RED, PURPLE, GRAY]),
     }
 
