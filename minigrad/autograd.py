@@ -187,12 +187,6 @@ class _Sums:
         if not isinstance(before, (Tensor, np.generic)):
             self.ours.add(node)
 
-    def take(self, node: Node) -> Any:
-        if self.ours:
-            self.ours.discard(node)
-        g = self.grads.pop(node)
-        return g.whole() if type(g) is Slices else g
-
 
 def _fit(g: Any, node: Node, parent: Node, position: int) -> Any:
     """Give a gradient the shape and dtype of what it is the gradient of."""
@@ -239,10 +233,14 @@ def _differentiate(
             watcher.passed(None, 0, g)
         if needed is None or node in needed:
             sums.add(node, g)
-    grads, queue, leaves = sums.grads, sums.queue, sums.leaves
+    grads, ours, queue, leaves = sums.grads, sums.ours, sums.queue, sums.leaves
     while queue or leaves:
         node = heappop(queue)[1] if queue else leaves.pop()
-        g = sums.take(node)
+        g = grads.pop(node)
+        if type(g) is Slices:
+            g = g.whole()
+        if ours:
+            ours.discard(node)
         if node.hooks:
             for hook in list(node.hooks.values()):
                 g = _call_hook(hook, g, node)

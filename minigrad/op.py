@@ -267,6 +267,35 @@ def op(dtypes: str | None = None, view: bool = False, **rules: Callable) -> Call
     return lambda forward: _public(Op(forward, rules, dtypes, view))
 
 
+def with_kernel(kernel: Callable) -> Callable:
+    """A rule, or a piece of rules, whose work a kernel does where it can: a decorator.
+
+    Args:
+        kernel: is asked first if the first argument is an array of NumPy; it may return NotImplemented.
+
+    Returns:
+        A decorator. What it makes has `.kernels`, by type of array, for kernels of other devices.
+    """
+
+    def decorate(formula: Callable) -> Any:
+        kernels = {np.ndarray: kernel}
+        find, enabled = kernels.get, fast_paths.get
+
+        @wraps(formula)
+        def call(first: Any, *rest: Any) -> Any:
+            kernel = find(type(first))
+            if kernel is not None and enabled():
+                out = kernel(first, *rest)
+                if out is not NotImplemented:
+                    return out
+            return formula(first, *rest)
+
+        call.kernels = kernels  # type: ignore[attr-defined]
+        return call
+
+    return decorate
+
+
 def _public(op: Op) -> Any:
     """The function that users call: unwrap tensors, compute, wrap, record."""
     forward, arity, defaults = op.forward, len(op.arguments), None

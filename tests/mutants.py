@@ -47,9 +47,8 @@ COMPARISONS = {
 
 def source_of(rule: Callable) -> tuple[ast.Module, str] | None:
     """The syntax tree of a rule and the name it is bound to; None for what cannot be read."""
-    text = textwrap.dedent(inspect.getsource(rule))
     if rule.__name__ != "<lambda>":
-        return ast.parse(text), rule.__name__
+        return _formula(rule), rule.__name__
     lines, _ = inspect.findsource(rule)  # the whole file: a lambda stands somewhere in a decorator
     inside = next((p for p in rule.__code__.co_positions() if p[2] is not None and p[1] == p[0] and p[3] > p[2]), None)
     for node in ast.walk(ast.parse("".join(lines))):
@@ -60,6 +59,13 @@ def source_of(rule: Callable) -> tuple[ast.Module, str] | None:
                 module = ast.Module([ast.Assign([ast.Name("rule", ast.Store())], node)], [])
                 return ast.fix_missing_locations(module), "rule"
     return None
+
+
+def _formula(function: Callable) -> ast.Module:
+    """A function without its decorators: which kernel is asked first is no part of a rule."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    tree.body[0].decorator_list = []  # type: ignore[attr-defined]
+    return tree
 
 
 def changes(tree: ast.Module) -> Iterator[tuple[str, ast.Module]]:
@@ -114,6 +120,7 @@ def mutants(rule: Callable) -> Iterator[tuple[str, Callable]]:
     yield "negated", lambda g, *a: -_dense(rule(g, *a))
     yield "zero", lambda g, *a: _dense(rule(g, *a)) * 0
     yield "1 % too large", lambda g, *a: _dense(rule(g, *a)) * 1.01
+    rule = inspect.unwrap(rule)
     found = source_of(rule)
     if found is None:
         raise RuntimeError(f"cannot read the source of {rule}")
@@ -124,7 +131,7 @@ def mutants(rule: Callable) -> Iterator[tuple[str, Callable]]:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             helper = rule.__globals__.get(node.func.id)
             if inspect.isfunction(helper) and node.func.id.startswith("_") and not hasattr(helper, "op"):
-                helpers.append((ast.parse(textwrap.dedent(inspect.getsource(helper))), helper.__name__, node.func.id))
+                helpers.append((_formula(helper), helper.__name__, node.func.id))
     for module, bound, replaces in helpers:
         for what, mutated in changes(module):
             scope = dict(rule.__globals__)

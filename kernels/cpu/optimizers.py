@@ -23,25 +23,25 @@ SMALL = 1 << 13  # elements in all: below, NumPy is quick enough not to import n
 def _for_all(rule: Kernel) -> Kernel:
     """A kernel that applies a rule to a table of arrays.
 
-    It takes the id of each array, (5, tensors): parameter, gradient and up to three of state; where each tensor begins
+    It takes the ids of five arrays for each tensor: parameter, gradient and up to three of state; where each tensor begins
     and ends if all are counted through, (tensors + 1,); the rule's numbers; and how many threads there are.
     """
 
-    @jit("int64[:,::1], int64[::1], F[::1], int64")
+    @jit("int64[::1], int64[::1], F[::1], int64")
     def run(ids, bounds, numbers, threads):
         total = bounds[-1]
         for part in prange(threads):
             low, high = part * total // threads, (part + 1) * total // threads
-            for t in range(ids.shape[1]):
+            for t in range(len(bounds) - 1):
                 first = max(low, bounds[t]) - bounds[t]
                 size = min(high, bounds[t + 1]) - bounds[t] - first
                 if size > 0:
                     start = first * numbers.itemsize
-                    p = view(data_of(ids[0, t]) + start, size, numbers)
-                    g = view(data_of(ids[1, t]) + start, size, numbers)
-                    a = view(data_of(ids[2, t]) + start, size, numbers)
-                    b = view(data_of(ids[3, t]) + start, size, numbers)
-                    c = view(data_of(ids[4, t]) + start, size, numbers)
+                    p = view(data_of(ids[5 * t]) + start, size, numbers)
+                    g = view(data_of(ids[5 * t + 1]) + start, size, numbers)
+                    a = view(data_of(ids[5 * t + 2]) + start, size, numbers)
+                    b = view(data_of(ids[5 * t + 3]) + start, size, numbers)
+                    c = view(data_of(ids[5 * t + 4]) + start, size, numbers)
                     rule(p, g, a, b, c, numbers)
 
     run.name = f"optimizers.{rule.function.__name__}"
@@ -202,16 +202,20 @@ def step(rule: str, tensors: list[tuple[np.ndarray, ...]], numbers: tuple[float,
     Returns:
         None, or NotImplemented if nothing was done.
     """
-    dtype, bounds = tensors[0][0].dtype, [0]
-    if sum([arrays[0].size for arrays in tensors]) < SMALL and (rule == "sgd" or not loaded()):
+    dtype, bounds, ids = tensors[0][0].dtype, [0], []
+    total = sum([arrays[0].size for arrays in tensors])
+    if total < SMALL and (rule == "sgd" or not loaded()):
         return NotImplemented
     for arrays in tensors:
-        bounds.append(bounds[-1] + arrays[0].size)
+        first = arrays[0]
+        size = first.size
+        bounds.append(bounds[-1] + size)
         for a in arrays:
-            if a.dtype is not dtype or not a.flags.carray or a.size != arrays[0].size:
+            if a.dtype is not dtype or a.size != size or not a.flags.carray:
                 return NotImplemented
-    if not bounds[-1] or dtype.char not in "fd" or not available():
+            ids.append(id(a))
+        ids += [id(first)] * (5 - len(arrays))
+    if not total or dtype.char not in "fd" or not available():
         return NotImplemented
-    ids = np.array([[id(a) for a in arrays] + [id(arrays[0])] * (5 - len(arrays)) for arrays in tensors])
-    RULES[rule](np.ascontiguousarray(ids.T), np.array(bounds), np.array(numbers, dtype), get_num_threads())
+    RULES[rule](np.array(ids), np.array(bounds), np.array(numbers, dtype), get_num_threads())
     return None

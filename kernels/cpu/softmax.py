@@ -86,11 +86,11 @@ def log_softmax(x: np.ndarray, *, dim: int, dtype: Any = None) -> Any:
     return NotImplemented if dtype is not None or not _along_rows(x, dim) else _each_row(_log_softmax, x)
 
 
-def softmax_slope(g: np.ndarray, out: np.ndarray, *, dim: int) -> Any:
+def softmax_slope(g: np.ndarray, out: np.ndarray, dim: int) -> Any:
     return _each_row_slope(_softmax_slope, g, out) if _along_rows(out, dim, g) else NotImplemented
 
 
-def log_softmax_slope(g: np.ndarray, out: np.ndarray, *, dim: int) -> Any:
+def log_softmax_slope(g: np.ndarray, out: np.ndarray, dim: int) -> Any:
     return _each_row_slope(_log_softmax_slope, g, out) if _along_rows(out, dim, g) else NotImplemented
 
 

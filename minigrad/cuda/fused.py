@@ -44,7 +44,7 @@ def preferred_blas_library(backend: str | None = None) -> str:
         raise ValueError(f"preferred_blas_library: expected 'cublas' or 'minigrad', got {backend!r}")
     arrays = places.cupy().ndarray
     if backend == "minigrad":
-        linalg.FAST[arrays] = _later("product")
+        linalg._product.kernels[arrays] = _later("product")
     elif backend == "cublas":
-        linalg.FAST.pop(arrays, None)
-    return "minigrad" if arrays in linalg.FAST else "cublas"
+        linalg._product.kernels.pop(arrays, None)
+    return "minigrad" if arrays in linalg._product.kernels else "cublas"

@@ -179,7 +179,8 @@ class _Activation(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape, the same shape out."""
-        return type(self).function(input, **{name: getattr(self, name) for name in self.options})
+        function = type(self).function
+        return function(input, **{name: getattr(self, name) for name in self.options}) if self.options else function(input)
 
     def extra_repr(self) -> str:
         shown = {name: getattr(self, name) for name in self.options}

@@ -10,13 +10,11 @@ import math
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from .. import backend
 from ..composite import composite
 from ..errors import explained
 from ..kernels import cpu as kernels
-from ..op import fast_paths, op
+from ..op import op, with_kernel
 from .choice import where
 
 elementwise = partial(op, dtypes="promote")  # the result has the inputs' dtype
@@ -420,11 +418,8 @@ def erf(xp, input):
     return backend.erf(xp, input)
 
 
+@with_kernel(kernels.relu_slope)
 def _relu_slope(g, out):
-    if type(g) is np.ndarray and type(out) is np.ndarray and fast_paths.get():
-        slope = kernels.relu_slope(g, out)
-        if slope is not NotImplemented:
-            return slope
     return g * (out > 0)
 
 

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from ..errors import explained
 from ..kernels import cpu as kernels
-from ..op import fast_paths, op
+from ..op import op, with_kernel
 
 # The rules use only what arrays and Tensors share, `@`, reshape, swapaxes and [...], so that on arrays nothing stands
 # between them and the library. All products go through `_product`.
 
 
-FAST = {np.ndarray: kernels.matmul}  # what multiplies a type of arrays; see also cuda/fused.py
-
-
+@with_kernel(kernels.matmul)  # for those of other devices see cuda/fused.py
 def _product(a, b, bias=None):
-    """`a @ b + bias`, by the fast path for arrays where it has one."""
-    fast = FAST.get(type(a))
-    if fast is not None and type(b) is type(a) and fast_paths.get():
-        out = fast(a, b, bias)
-        if out is not NotImplemented:
-            return out
+    """`a @ b + bias`."""
     out = a @ b
     if bias is not None:
         out += bias  # ours, and of one dtype with it
@@ -42,12 +33,9 @@ def _by_matrix(x, matrix, bias=None):
     return _product(_rows(x), matrix, bias).reshape((*x.shape[:-1], matrix.shape[-1]))
 
 
+@with_kernel(kernels.sum_rows)
 def _sum_rows(g):
-    """Summed over all dimensions but the last, for a bias; autograd.py would do it, with one thread."""
-    if type(g) is np.ndarray and fast_paths.get():
-        out = kernels.sum_rows(g)
-        if out is not NotImplemented:
-            return out
+    """The gradient of what was added to each row; without a kernel, autograd.py sums over them."""
     return g
 
 

@@ -8,12 +8,10 @@ from collections import namedtuple
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from .. import dtypes
 from ..errors import explained
 from ..kernels import cpu as kernels
-from ..op import fast_paths, op
+from ..op import op, with_kernel
 from .choice import maximum, minimum, where
 from .elementwise import exp, sqrt
 from .indexing import take_along_dim
@@ -307,19 +305,13 @@ def logsumexp(xp, input, *, dim=None, keepdim=False):
     return out if keepdim else out.reshape(kept_shape(input.shape, dim, drop=True))
 
 
+@with_kernel(kernels.softmax_slope)
 def _softmax_slope(g, out, dim):
-    if type(g) is np.ndarray and fast_paths.get():
-        slope = kernels.softmax_slope(g, out, dim=dim)
-        if slope is not NotImplemented:
-            return slope
     return out * (g - sum(g * out, dim, True))
 
 
+@with_kernel(kernels.log_softmax_slope)
 def _log_softmax_slope(g, out, dim):
-    if type(g) is np.ndarray and fast_paths.get():
-        slope = kernels.log_softmax_slope(g, out, dim=dim)
-        if slope is not NotImplemented:
-            return slope
     return g - exp(out) * sum(g, dim, True)
 
 

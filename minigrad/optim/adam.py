@@ -9,7 +9,7 @@ from typing import Any
 from .. import backend
 from ..creation import zeros_like
 from ..tensor import Tensor
-from .optimizer import Optimizer, all_at_once, blocks, by_step
+from .optimizer import Optimizer, all_at_once, blocks
 
 
 class Adam(Optimizer):
@@ -65,16 +65,19 @@ class Adam(Optimizer):
             raise ValueError(f"{type(self).__name__}: betas must be two numbers in [0, 1), got {group['betas']}")
 
     def update(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        steps: dict[int, list[tuple]] = {}  # the same step for all, unless some had no gradient at times
         for p in params:
             state = self.state[p]
             if not state:
                 state.update(step=0, exp_avg=zeros_like(p), exp_avg_sq=zeros_like(p))
                 if group["amsgrad"]:
                     state["max_exp_avg_sq"] = zeros_like(p)
-            state["step"] += 1
-        names = ["exp_avg", "exp_avg_sq"] + ["max_exp_avg_sq"] * bool(group["amsgrad"])
-        for t, some in by_step(params, self.state).items():
-            tensors = [(p.array, p.grad.array, *[self.state[p][name].array for name in names]) for p in some]  # type: ignore[union-attr]
+            t = state["step"] = state["step"] + 1
+            arrays: tuple = (p.array, p.grad.array, state["exp_avg"].array, state["exp_avg_sq"].array)  # type: ignore[union-attr]
+            if group["amsgrad"]:
+                arrays += (state["max_exp_avg_sq"].array,)
+            steps.setdefault(t, []).append(arrays)
+        for t, tensors in steps.items():
             if all_at_once("adam", tensors, self._numbers(t, group)) is NotImplemented:
                 for arrays in tensors:
                     for piece in blocks(*arrays):

@@ -62,10 +62,12 @@ class SGD(Optimizer):
         lr, momentum, decay = float(group["lr"]), group["momentum"], group["weight_decay"]
         if group["maximize"]:
             lr, decay = -lr, -decay  # the same as turning the gradient around
-        if momentum and not all(self.state[p].get("momentum_buffer") is not None for p in params):
-            tensors = []  # the first step is another
+        if not momentum:
+            tensors: list[tuple] = [(p.array, p.grad.array) for p in params]  # type: ignore[union-attr]
+        elif all(self.state[p].get("momentum_buffer") is not None for p in params):
+            tensors = [(p.array, p.grad.array, self.state[p]["momentum_buffer"].array) for p in params]  # type: ignore[union-attr]
         else:
-            tensors = [self._arrays(p, momentum) for p in params]
+            tensors = []  # the first step is another
         numbers = (lr, decay, momentum, 1 - group["dampening"], group["nesterov"])
         if all_at_once("sgd", tensors, numbers) is not NotImplemented:
             return
@@ -80,10 +82,6 @@ class SGD(Optimizer):
             else:
                 for x, step in blocks(p.array, g):
                     x -= lr * step
-
-    def _arrays(self, p: Tensor, momentum: float) -> tuple:
-        arrays = (p.array, p.grad.array)  # type: ignore[union-attr]
-        return (*arrays, self.state[p]["momentum_buffer"].array) if momentum else arrays
 
     def _with_momentum(self, p: Tensor, g: Any, group: dict[str, Any]) -> Any:
         momentum, state = group["momentum"], self.state[p]
