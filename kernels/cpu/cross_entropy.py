@@ -20,6 +20,13 @@ from .softmax import largest
 
 @jit("F[:,::1], int64[::1], int64, F[::1], F[::1]")
 def _forward(logits, target, ignored, losses, lse):
+    """The mean loss and how many rows it is of; that is -1 if a target is no class."""
+    mean, counted = logits.dtype.type(0), 0
+    for t in target:
+        if t != ignored:
+            counted += 1
+            if t < 0 or t >= logits.shape[1]:
+                return mean, -1
     for r in prange(logits.shape[0]):
         peak, total = largest(logits[r]), logits.dtype.type(0)
         for i in range(logits.shape[1]):
@@ -27,6 +34,9 @@ def _forward(logits, target, ignored, losses, lse):
         shift = np.log(total)
         lse[r] = peak + shift
         losses[r] = 0 if target[r] == ignored else shift - (logits[r, target[r]] - peak)
+    for loss in losses:
+        mean += loss
+    return mean / logits.dtype.type(counted), counted
 
 
 @jit("F, F[:,::1], int64[::1], int64, F[::1], F[:,::1]")
@@ -42,12 +52,15 @@ def _backward(scale, logits, target, ignored, lse, gx):
 
 
 def cross_entropy(logits: np.ndarray, target: np.ndarray, *, ignore_index: int) -> Any:
+    """The mean loss, and what backward wants; NotImplemented for other dtypes, and where a target is no class."""
     if logits.dtype.kind != "f" or logits.dtype.itemsize < 4 or not logits.size:
         return NotImplemented
     if pays(logits):
         return _compiled(logits, target, ignore_index)
     counted = target != ignore_index
     rows, classes = np.arange(len(target)), np.where(counted, target, 0)
+    if classes.min() < 0 or classes.max() >= logits.shape[1]:
+        return NotImplemented
     p = logits - logits.max(axis=1, keepdims=True)
     chosen = p[rows, classes]
     np.exp(p, out=p)
@@ -60,10 +73,11 @@ def cross_entropy(logits: np.ndarray, target: np.ndarray, *, ignore_index: int) 
 
 def _compiled(logits: np.ndarray, target: np.ndarray, ignored: int) -> Any:
     rows, classes = dense(logits), dense(target.astype(np.int64, copy=False))
-    losses, lse = np.empty(len(rows), rows.dtype), np.empty(len(rows), rows.dtype)
-    _forward(rows, classes, ignored, losses, lse)
-    n = rows.dtype.type(np.count_nonzero(classes != ignored))
-    return np.asarray(losses.sum() / n), (None, classes, lse, n)
+    losses, lse = np.empty((2, len(rows)), rows.dtype)
+    mean, counted = _forward(rows, classes, ignored, losses, lse)
+    if counted < 0:
+        return NotImplemented
+    return np.asarray(mean, rows.dtype), (None, classes, lse, counted)
 
 
 def cross_entropy_backward(

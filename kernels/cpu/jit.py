@@ -44,6 +44,7 @@ FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 _lock = threading.RLock()
 _unknown = "not looked yet"
 _problem: str | None = _unknown
+_threads: Callable[[], int]  # how many this thread may use; known once the pool is started
 
 
 def available() -> bool:
@@ -90,11 +91,13 @@ def _try_numba() -> str | None:
 
 
 def _start_pool() -> None:
+    global _threads
     from numba.np.ufunc import parallel
 
     if not parallel._is_initialized:
         load_library("tbb", r"^libtbb\.(so\.12|12\.dylib)$", ctypes.RTLD_GLOBAL)
         parallel._launch_threads()
+    _threads = parallel._get_num_threads  # numba.get_num_threads takes two locks each time to see that there is a pool
 
 
 def load_library(package: str, pattern: str, mode: int) -> ctypes.CDLL | None:
@@ -127,11 +130,7 @@ if hasattr(os, "register_at_fork"):
 
 def get_num_threads() -> int:
     """How many threads compiled kernels use in this thread; 1 without numba. Source: `torch.get_num_threads`."""
-    if not available():
-        return 1
-    import numba
-
-    return numba.get_num_threads()
+    return _threads() if available() else 1
 
 
 def set_num_threads(n: int) -> None:

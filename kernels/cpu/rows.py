@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from .jit import available, dense
+from .jit import available, dense, loaded
 
-SMALL = 1 << 12  # elements: below, NumPy is done before the threads have begun
+SMALL = 1 << 12  # elements: below, NumPy is quick enough not to import numba
+TINY = 1 << 8  # below, it is done before the threads have begun
 
 
 def pays(x: np.ndarray, *others: np.ndarray | None) -> bool:
     """Whether a kernel can take these arrays, all of one dtype, and x is large enough for it."""
     return (
-        x.size >= SMALL
+        x.size >= (min(SMALL, TINY) if loaded() else SMALL)
         and x.dtype.char in "fd"
         and all(a is None or a.dtype == x.dtype for a in others)
         and available()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import backend
 from ..errors import explained
 from ..ops.choice import where
 from ..ops.elementwise import abs as abs_
@@ -126,8 +125,8 @@ def nll_loss(
     tensor(0.1500)
     """
     _check_reduction("nll_loss", reduction)
-    _check_classes("nll_loss", input, target, ignore_index)
-    return _class_loss(input, target, weight, ignore_index, reduction, 0.0)
+    _check_classes("nll_loss", input, target)
+    return _class_loss("nll_loss", input, target, weight, ignore_index, reduction, 0.0)
 
 
 @explained
@@ -165,14 +164,14 @@ def cross_entropy(
         raise RuntimeError(f"{name}: label_smoothing must be from 0 to 1, got {label_smoothing}")
     if tuple(input.shape) == tuple(target.shape) and target.dtype.kind == "f":
         return _soft_loss(input, target, weight, reduction, label_smoothing)
-    _check_classes(name, input, target, ignore_index)
+    _check_classes(name, input, target)
     if weight is None and label_smoothing == 0 and input.ndim == 2 and reduction == "mean":
         return _cross_entropy(input, target, ignore_index=ignore_index)
     axis = 1 if input.ndim > 1 else 0
-    return _class_loss(log_softmax(input, axis), target, weight, ignore_index, reduction, label_smoothing)
+    return _class_loss(name, log_softmax(input, axis), target, weight, ignore_index, reduction, label_smoothing)
 
 
-def _check_classes(name: str, input: Any, target: Any, ignore_index: int) -> None:
+def _check_classes(name: str, input: Any, target: Any) -> None:
     shape = tuple(input.shape)
     if not shape:
         raise ValueError(f"{name}: expected an input with a dimension for the classes, got a 0-d tensor")
@@ -187,11 +186,6 @@ def _check_classes(name: str, input: Any, target: Any, ignore_index: int) -> Non
             f"{name}: targets must be class numbers (int64), or probabilities of the input's shape {shape}; got "
             f"{target.dtype} of shape {tuple(target.shape)}"
         )
-    classes, numbers = shape[_class_axis(input)], target.array if hasattr(target, "array") else target
-    if backend.device_of(numbers) == backend.CPU:  # on a GPU this would wait for the device
-        wrong = (numbers != ignore_index) & ((numbers < 0) | (numbers >= classes))
-        if wrong.any():
-            raise IndexError(f"{name}: target {int(numbers[wrong].reshape(-1)[0])} is out of range for {classes} classes")
 
 
 def _soft_loss(input, target, weight, reduction, smoothing):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from .. import backend
 from .. import op as op_module
 from ..composite import composite
@@ -52,7 +54,7 @@ def _logistic_loss(xp, input, target, *, reduction):
 @composite
 def _cross_entropy(input, target, *, ignore_index):
     """The common case, which has fused kernels: rows of logits, class numbers, the mean."""
-    return _class_loss(log_softmax(input, 1), target, None, ignore_index, "mean", 0.0)
+    return _class_loss("cross_entropy", log_softmax(input, 1), target, None, ignore_index, "mean", 0.0)
 
 
 _cross_entropy.fused("cpu", kernels.cross_entropy, kernels.cross_entropy_backward)
@@ -62,11 +64,16 @@ def _class_axis(input: Any) -> int:
     return 1 if input.ndim > 1 else 0
 
 
-def _class_loss(log_p, target, weight, ignore_index, reduction, smoothing):
+def _class_loss(name, log_p, target, weight, ignore_index, reduction, smoothing):
     axis = _class_axis(log_p)
+    classes = log_p.shape[axis]
     numbers = target.array if isinstance(target, op_module.Tensor) else target
     xp = backend.namespace(numbers)
     counted = numbers != ignore_index
+    if xp is np:  # on a GPU it would wait for the device
+        wrong = counted & ((numbers < 0) | (numbers >= classes))
+        if wrong.any():
+            raise IndexError(f"{name}: target {int(numbers[wrong].reshape(-1)[0])} is out of range for {classes} classes")
     safe = xp.where(counted, numbers, 0)
     grid = list(xp.ogrid[tuple(slice(n) for n in numbers.shape)])
     one = xp.asarray(1, log_p.dtype)
@@ -76,7 +83,7 @@ def _class_loss(log_p, target, weight, ignore_index, reduction, smoothing):
     if smoothing:
         every = log_p if weight is None else log_p * weight.reshape(-1, *[1] * (log_p.ndim - axis - 1))
         spread_out = -sum(every, axis) * (counted * one)
-        loss = loss * (1 - smoothing) + spread_out * (smoothing / log_p.shape[axis])
+        loss = loss * (1 - smoothing) + spread_out * (smoothing / classes)
     if reduction == "mean":
         total = sum(weights)
         nothing = total == 0  # then the mean is NaN, with gradient zero as in PyTorch
