@@ -27,24 +27,31 @@ def _for_all(rule: Kernel) -> Kernel:
     and ends if all are counted through, (tensors + 1,); the rule's numbers; and how many threads there are.
     """
 
+    @jit("int64[::1], int64[::1], F[::1], int64, int64", parallel=False)
+    def between(ids, bounds, numbers, low, high):
+        for t in range(len(bounds) - 1):
+            first = max(low, bounds[t]) - bounds[t]
+            size = min(high, bounds[t + 1]) - bounds[t] - first
+            if size > 0:
+                start = first * numbers.itemsize
+                p = view(data_of(ids[5 * t]) + start, size, numbers)
+                g = view(data_of(ids[5 * t + 1]) + start, size, numbers)
+                a = view(data_of(ids[5 * t + 2]) + start, size, numbers)
+                b = view(data_of(ids[5 * t + 3]) + start, size, numbers)
+                c = view(data_of(ids[5 * t + 4]) + start, size, numbers)
+                rule(p, g, a, b, c, numbers)
+
     @jit("int64[::1], int64[::1], F[::1], int64")
     def run(ids, bounds, numbers, threads):
         total = bounds[-1]
-        for part in prange(threads):
-            low, high = part * total // threads, (part + 1) * total // threads
-            for t in range(len(bounds) - 1):
-                first = max(low, bounds[t]) - bounds[t]
-                size = min(high, bounds[t + 1]) - bounds[t] - first
-                if size > 0:
-                    start = first * numbers.itemsize
-                    p = view(data_of(ids[5 * t]) + start, size, numbers)
-                    g = view(data_of(ids[5 * t + 1]) + start, size, numbers)
-                    a = view(data_of(ids[5 * t + 2]) + start, size, numbers)
-                    b = view(data_of(ids[5 * t + 3]) + start, size, numbers)
-                    c = view(data_of(ids[5 * t + 4]) + start, size, numbers)
-                    rule(p, g, a, b, c, numbers)
+        if threads == 1:  # nobody else has to wake up
+            between(ids, bounds, numbers, 0, total)
+        else:
+            for part in prange(threads):
+                between(ids, bounds, numbers, part * total // threads, (part + 1) * total // threads)
 
     run.name = f"optimizers.{rule.function.__name__}"
+    between.name = f"{run.name}.between"
     return run
 
 
@@ -217,5 +224,6 @@ def step(rule: str, tensors: list[tuple[np.ndarray, ...]], numbers: tuple[float,
         ids += [id(first)] * (5 - len(arrays))
     if not total or dtype.char not in "fd" or not available():
         return NotImplemented
-    RULES[rule](np.array(ids), np.array(bounds), np.array(numbers, dtype), get_num_threads())
+    threads = 1 if total < SMALL else get_num_threads()
+    RULES[rule](np.array(ids), np.array(bounds), np.array(numbers, dtype), threads)
     return None
