@@ -29,6 +29,7 @@ from .ops.test_cases import cases_of_rules, compare, ours, theirs
 EQUIVALENT: list[tuple[str, str]] = [
     (r"(sign|floor|ceil|round|trunc)\.input: (negated|zero|1 % too large|g -> )", "the derivative is zero, times anything"),
     (r"(linear|matmul)\.(input|weight|other): (in _rows|in _by_matrix|_rows\(|_by_matrix\(|len\(|other -> g|g -> input)", "another way to the same product, only slower"),
+    (r"(linear|matmul)\.\w+: in _product: bias -> ", "no rule has a bias to add"),
     (r".*\(line \d+, 1\)$", "a size of -1 became -2, which NumPy reads as -1 too, or a comparison with another way to the same result"),
     (r"pow\.input: (1\.0 -> 2\.0|other -> g|g -> input)", "the value is multiplied by a zero exponent"),
     (r"embedding\.weight: in _embedding_slope: padding_idx -> ", "no index equals what the padding is compared with then"),
