@@ -27,6 +27,7 @@ import numpy as np
 
 from . import backend
 from .grad_mode import enable_grad, grad_mode, inference_mode, is_grad_enabled, no_grad, set_grad_enabled  # noqa: F401 (torch.autograd has them)
+from .kernels import cpu as kernels
 from .slices import At, Slices, place
 
 if TYPE_CHECKING:
@@ -182,7 +183,9 @@ class _Sums:
         elif node in self.ours:
             before += g
         else:
-            before = before + g
+            large = type(g) is np.ndarray and g.size >= kernels.pointwise.SMALL and backend.fast_paths.get()
+            total = kernels.add(before, g) if large else NotImplemented
+            before = before + g if total is NotImplemented else total
         self.grads[node] = before
         if not isinstance(before, (Tensor, np.generic)):
             self.ours.add(node)

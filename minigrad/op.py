@@ -25,11 +25,9 @@ argument's dtype and accumulates: a rule need not care.
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Callable
 from contextlib import ContextDecorator
-from contextvars import ContextVar
-from functools import wraps
+from functools import partial, wraps
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +35,7 @@ import numpy as np
 
 from . import backend, dtypes, precision
 from .autograd import Node, Storage, grad_mode
+from .backend import fast_paths
 from .errors import explain
 
 if TYPE_CHECKING:
@@ -47,8 +46,6 @@ else:
 Array = Any
 
 REGISTRY: dict[str, Op] = {}  # every operation by name; tests, documentation and `minigrad info` are made from it
-
-fast_paths: ContextVar[bool] = ContextVar("fast_paths", default=os.environ.get("MINIGRAD_FAST") != "0")
 
 _F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
 _NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}
@@ -65,6 +62,7 @@ class Op:
         dtypes: "promote" brings arguments to one dtype, "float" also makes integers floating point.
         view: the result shares memory with the argument.
         fast: device type -> functions tried before the forward function.
+        least: of how few numbers these need not be asked.
     """
 
     def __init__(self, forward: Callable, rules: dict[str, Callable], dtypes: str | None, view: bool) -> None:
@@ -79,6 +77,7 @@ class Op:
         self.dtypes = dtypes
         self.view = view
         self.fast: dict[str, list[Callable]] = {}
+        self.least = 0
         self.rules = {name: (rule, list(inspect.signature(rule).parameters)[1:]) for name, rule in rules.items()}
         self.plans: dict[int, Plan] = {}
         if unknown := set(rules) - set(self.arguments):
@@ -350,7 +349,8 @@ def _public(op: Op) -> Any:
             arrays = op.convert(arrays)
         warnings = silence()
         try:
-            out = _try_fast(op, xp, arrays, options) if fast_paths else NotImplemented
+            ask = fast_paths and (array.size >= op.least or "watch" in fast_paths)
+            out = _try_fast(op, xp, arrays, options) if ask else NotImplemented
             if out is NotImplemented:
                 out = forward(xp, *arrays, **options) if options else forward(xp, *arrays)
         except Exception as error:
@@ -368,7 +368,7 @@ def _public(op: Op) -> Any:
         return result
 
     call.op = op  # type: ignore[attr-defined]
-    call.fast = lambda device: lambda function: op.fast.setdefault(device, []).append(function)  # type: ignore[attr-defined]
+    call.fast = partial(_add_fast_path, op)  # type: ignore[attr-defined]
     call.__name__ = call.__qualname__ = op.name
     kinds = inspect.Parameter
     signature = inspect.signature(forward)
@@ -379,6 +379,12 @@ def _public(op: Op) -> Any:
         ]
     )
     return call
+
+
+def _add_fast_path(op: Op, device: str, least: int = 0) -> Callable[[Callable], None]:
+    """A decorator for a function that is tried before the forward function, unless the last tensor has fewer elements."""
+    op.least = least
+    return lambda function: op.fast.setdefault(device, []).append(function)
 
 
 def _on_arrays(op: Op, arrays: list, options: Any) -> Any:

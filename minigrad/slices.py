@@ -1,14 +1,14 @@
 """Gradients that are zero but at one place, and how those of a tensor's slices become one.
 
-`q, k, v = x.unbind()` gives x three gradients that are zero but at one slice each. Adding them up one by one would fill
-an array with zeros and then read and write all of it. If each slice came once, their values are simply written side by
-side; and if they lie side by side already, as those that attention makes (kernels/cpu/attention.py), nothing is copied.
+`q, k, v = x.unbind()`, or `x.split(n)`, gives x three gradients that are zero but at one slice each. Adding them up one by
+one would fill an array with zeros and then read and write all of it. If no two overlap, their values are simply written
+side by side; and if they lie side by side already, as those that attention makes (kernels/cpu/attention.py), nothing is
+copied.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -33,14 +33,17 @@ class At:
             target[self.index] += self.value
 
 
-def place(index: Any) -> tuple[int, int] | None:
-    """(dimension, number) of an index such as [:, :, 2]; None for any other."""
+def place(index: Any) -> tuple[int, int | slice] | None:
+    """(dimension, number or range) of an index such as [:, :, 2] or [:, 3:5]; None for any other."""
     if type(index) is not tuple:
         return None
     index = index[:-1] if index and index[-1] is Ellipsis else index
-    if not index or type(index[-1]) is not int or any(type(part) is not slice or part != slice(None) for part in index[:-1]):
+    if not index or any(type(part) is not slice or part != slice(None) for part in index[:-1]):
         return None
-    return len(index) - 1, index[-1]
+    last = index[-1]
+    if type(last) is int or (type(last) is slice and last.step is None and last != slice(None)):
+        return len(index) - 1, last
+    return None
 
 
 class Slices:
@@ -54,34 +57,54 @@ class Slices:
     def __init__(self, dim: int, shape: tuple[int, ...]) -> None:
         self.dim = dim
         self.shape = shape
-        self.values: dict[int, np.ndarray] = {}
+        self.parts: list[tuple[int, int, np.ndarray]] = []  # where each begins and ends
 
-    def take(self, where: tuple[int, int] | None, value: Any) -> bool:
-        """Keep one more; False if it cannot be kept: it is along another dimension, or this slice is there already."""
+    def take(self, where: tuple[int, int | slice] | None, value: Any) -> bool:
+        """Keep one more; False if it cannot be kept: it is along another dimension, or some of it is there already."""
         if where is None or where[0] != self.dim or type(value) is not np.ndarray:
             return False
-        number = where[1] % self.shape[self.dim]
-        return self.values.setdefault(number, value) is value
+        dim, count = self.dim, self.shape[self.dim]
+        if isinstance(where[1], slice):
+            start, stop, _ = where[1].indices(count)
+        else:
+            start = where[1] % count
+            stop, value = start + 1, value.reshape((*value.shape[:dim], 1, *value.shape[dim:]))
+        if start >= stop or any(start < b and a < stop for a, b, _ in self.parts):
+            return False
+        self.parts.append((start, stop, value))
+        return True
 
     def whole(self) -> np.ndarray:
         """All as one array. Others may see it: it is not to be written to."""
-        count, values = self.shape[self.dim], self.values
-        first = next(iter(values.values()))
-        if len(values) == count > 1 and (step := self._step()) is not None:
-            strides = (*first.strides[: self.dim], step, *first.strides[self.dim :])
-            return np.lib.stride_tricks.as_strided(values[0], self.shape, strides)
-        out = (np.empty if len(values) == count else np.zeros)(self.shape, first.dtype)
-        along = np.moveaxis(out, self.dim, 0)
-        for number, value in values.items():
-            along[number] = value
+        parts = sorted(self.parts, key=lambda part: part[0])
+        if sum(stop - start for start, stop, _ in parts) == self.shape[self.dim]:
+            if len(parts) == 1:
+                return parts[0][2]
+            if (step := self._step(parts)) is not None:
+                strides = list(parts[0][2].strides)
+                strides[self.dim] = step
+                return np.lib.stride_tricks.as_strided(parts[0][2], self.shape, strides)
+        out = np.empty(self.shape, parts[0][2].dtype)
+        along, end = np.moveaxis(out, self.dim, 0), 0
+        for start, stop, value in parts:
+            along[end:start] = 0
+            along[start:stop] = np.moveaxis(value, self.dim, 0)
+            end = stop
+        along[end:] = 0
         return out
 
-    def _step(self) -> int | None:
-        """How far apart in memory the slices lie, if it is the same everywhere and they are parts of one array."""
-        values = [self.values[i] for i in range(len(self.values))]
-        first, places = values[0], [v.__array_interface__["data"][0] for v in values]
-        alike = all(v.base is first.base and v.strides == first.strides and v.dtype == first.dtype for v in values)
-        if first.base is None or not alike or any(v.shape != first.shape for v in values):
+    def _step(self, parts: list[tuple[int, int, np.ndarray]]) -> int | None:
+        """The stride along the dimension, if all parts lie in one array where the whole would have them."""
+        first = parts[0][2]
+        if first.base is None:
             return None
-        step = places[1] - places[0]
-        return step if all(b - a == step for a, b in pairwise(places)) else None
+        strides = {v.strides[self.dim] for start, stop, v in parts if stop - start > 1}
+        places = [v.__array_interface__["data"][0] for _, _, v in parts]
+        step = strides.pop() if strides else places[1] - places[0]
+        others = [n for n in range(first.ndim) if n != self.dim]
+        alike = all(
+            v.base is first.base and v.dtype == first.dtype and at - places[0] == start * step
+            and all(v.strides[n] == first.strides[n] and v.shape[n] == first.shape[n] for n in others)
+            for at, (start, _, v) in zip(places, parts)
+        )  # fmt: skip
+        return step if alike and not strides else None

@@ -13,130 +13,30 @@ and does a list of products on it:
                               pixels whose positions differ modulo s were seen by different elements of the kernel
     gradient of the weight    (window) x pixels  times  pixels x channels out, added up over the images
 
-The lists are made once for each combination of shapes. The kernels below see addresses and distances in bytes only, so
-that one compilation serves float32 and float64.
+A vector holds 16 channels of float32. Where fewer come out, several pixels side by side are taken for one with as many
+times the channels (`side`): its window is a little wider, and kernels that stand in it at different places do the rest.
+
+The lists are made once for each combination of shapes, in conv_plan.py. The kernels below see addresses and distances in
+bytes only, so that one compilation serves float32 and float64.
 """
 
 from __future__ import annotations
 
-import itertools
+import functools
 import math
-from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from .bytes import clear, copy, copy_image
+from .conv_plan import Plan, backward_plan, correlation, forward_plan
 from .jit import available, get_num_threads, jit, prange
+from .layout import repeated
+from .pointers import data_of
 from .sums import sum_rows
 from .tile import TILE, multiply, tile
 
-SMALL = 100_000  # products of numbers
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-
-
-class Phase(NamedTuple):
-    """Of one dimension: the outputs that see the input through the same elements of the kernel.
-
-    Attributes:
-        first, step, outputs: these outputs: first, first + step, ...
-        start, stride: where in the input the window of the first begins, and how far apart windows are.
-        taps: the elements of the kernel, in the order in which they meet the input.
-        reach: how far apart in the input neighbouring taps are.
-    """
-
-    first: int
-    step: int
-    outputs: int
-    start: int
-    stride: int
-    taps: tuple[int, ...]
-    reach: int
-
-
-def _forward_phases(size: int, kernel: int, stride: int, dilation: int, pad: tuple[int, int]) -> list[Phase]:
-    count = (size + sum(pad) - dilation * (kernel - 1) - 1) // stride + 1
-    return [Phase(0, 1, count, -pad[0], stride, tuple(range(kernel)), dilation)]
-
-
-def _backward_phases(size: int, kernel: int, stride: int, dilation: int, pad: tuple[int, int]) -> list[Phase]:
-    """Input i met output o at tap k if i + pad = o * stride + k * dilation: for each i modulo stride, which o and k?"""
-    phases, shared = [], math.gcd(stride, dilation)
-    for first in range(min(stride, size)):
-        taps = [k for k in range(kernel) if (first + pad[0] - k * dilation) % stride == 0][::-1]
-        start = (first + pad[0] - taps[0] * dilation) // stride if taps else 0
-        count = -(-(size - first) // stride)
-        phases.append(Phase(first, stride, count, start, 1, tuple(taps), dilation // shared))
-    return phases
-
-
-class Plan(NamedTuple):
-    """What to do with each image.
-
-    Attributes:
-        room: height and width of the image with its padding.
-        corner: (top, left) of the image in there.
-        jobs: (1, jobs, numbers): the arguments of the products, see `_windows`.
-        taps: for each job the elements of the kernel, by row and column.
-    """
-
-    room: tuple[int, int]
-    corner: tuple[int, int]
-    jobs: np.ndarray
-    taps: list[tuple[tuple[int, ...], tuple[int, ...]]]
-
-
-def _runs(phase: Phase) -> list[tuple[int, tuple[int, ...]]]:
-    """Taps whose pixels are neighbours, as one run: (position of the first, taps)."""
-    if phase.reach == 1 or len(phase.taps) <= 1:
-        return [(0, phase.taps)]
-    return [(i * phase.reach, (k,)) for i, k in enumerate(phase.taps)]
-
-
-@lru_cache(512)
-def _plan(
-    phases: tuple[tuple[Phase, ...], ...],
-    size: tuple[int, int],
-    inner: int,
-    columns: int,
-    target: tuple[int, int],
-    chunks: int,
-    item: int,
-) -> Plan:
-    """The products that make the outputs of all phases.
-
-    Args:
-        phases: of both dimensions.
-        size: of the image.
-        inner, columns: channels of a pixel of the image, and of the result.
-        target: distances in bytes of the rows and pixels of the result.
-        chunks: into how many parts the rows of the result are divided, for threads that share an image.
-        item: bytes of a number.
-    """
-    low = [max(0, -min((p.start for p in dim if p.taps), default=0)) for dim in phases]
-    ends = [[p.start + (p.outputs - 1) * p.stride + (len(p.taps) - 1) * p.reach + 1 for p in dim if p.taps] for dim in phases]
-    room = [max([l + n, *(l + end for end in dim)]) for l, n, dim in zip(low, size, ends)]
-    pixel = inner * item
-    row = room[1] * pixel
-    jobs: list[list[list[int]]] = [[] for _ in range(chunks)]
-    taps, b = [], 0
-    for y, x in itertools.product(*phases):
-        for run, (offset, columns_of_kernel) in enumerate(_runs(x)):
-            k1, k2 = len(y.taps), len(columns_of_kernel) * inner
-            taps.append((y.taps, columns_of_kernel))
-            for chunk in range(chunks):
-                top, bottom = (y.outputs * i // chunks for i in (chunk, chunk + 1))
-                a = (low[0] + y.start + top * y.stride) * row + (low[1] + x.start + offset) * pixel
-                c = (y.first + top * y.step) * target[0] + x.first * target[1]
-                jobs[chunk].append([
-                    bottom - top, x.outputs, a, y.stride * row, x.stride * pixel, y.reach * row,
-                    b, k2 * columns * item, c, y.step * target[0], x.step * target[1], k1, k2 if k1 else 0, int(run > 0),
-                ])  # fmt: skip
-            b += k1 * k2 * columns * item
-    return Plan((room[0], room[1]), (low[0], low[1]), np.array(jobs, np.int64), taps)
-
-
 _N = "UniTuple(i8, {})".format  # so many numbers
 
 
@@ -144,72 +44,72 @@ _N = "UniTuple(i8, {})".format  # so many numbers
 def _windows(tile, parts, images, groups, source, size, room, jobs, kernel, target, bias):
     """All products on all images; the images are parted among the threads, each with a room of its own.
 
-    source: address, distances of images, rows, pixels, channels, groups. size: height, width, channels of a group.
-    room: address or 0 to take the images where they are, bytes for each thread and for a row, where the image begins.
-    kernel: address, distance of groups, columns. target: address, distances of images and groups. bias: address of a
-    whole row of pixels that hold it, or 0.
+    source: id, distances of images, rows, pixels, channels, groups. size: height, width, channels of a group.
+    room: id or 0 to take the images where they are, bytes for each thread and for a row, where the image begins.
+    kernel: id, distance of groups, columns. target: id, distances of images and groups. bias: id of a whole row of
+    pixels that hold it, or 0. An id is that of an array, see pointers.py.
     """
-    chunks = len(jobs)
+    chunks, x0, kernels, out = len(jobs), data_of(source[0]), data_of(kernel[0]), data_of(target[0])
+    rooms = data_of(room[0]) if room[0] != 0 else 0
+    biases = data_of(bias) if bias != 0 else 0
     for p in prange(parts):
-        place = room[0] + p * room[1]
+        place = rooms + p * room[1]
         if room[0] != 0:
             clear(place, room[1])
         for task in range(p * images * chunks // parts, (p + 1) * images * chunks // parts):
             image, chunk = task // chunks, task % chunks
             for g in range(groups):
-                x = source[0] + image * source[1] + g * source[5]
+                x = x0 + image * source[1] + g * source[5]
                 if room[0] != 0:
                     copy_image(tile[1], x, source[2], source[3], source[4], size, place + room[3], room[2])
                     x = place
                 for j in range(jobs.shape[1]):
                     blocks, rows, a, a_block, a_row, a1, b, b1, c, c_block, c_row, k1, k2, more = jobs[chunk, j]
-                    b2, c = kernel[2] * tile[1], target[0] + image * target[1] + g * target[2] + c
+                    b2, c = kernel[2] * tile[1], out + image * target[1] + g * target[2] + c
                     if bias != 0 and g == 0 and more == 0:
                         for i in range(blocks):
-                            copy(c + i * c_block, bias, rows * c_row)
+                            copy(c + i * c_block, biases, rows * c_row)
                     multiply(
-                        tile, blocks, rows, kernel[2], x + a, a_block, a_row, a1, tile[1], kernel[0] + g * kernel[1] + b,
+                        tile, blocks, rows, kernel[2], x + a, a_block, a_row, a1, tile[1], kernels + g * kernel[1] + b,
                         b1, b2, c, c_block, c_row, k1, k2, more if bias == 0 else 1,
                     )  # fmt: skip
 
 
-@jit(f"{TILE}, i8, i8, i8, {_N(6)}, {_N(3)}, {_N(4)}, {_N(6)}, {_N(5)}, i8[:,::1], {_N(3)}")
+@jit(f"{TILE}, i8, i8, i8, {_N(6)}, {_N(3)}, {_N(4)}, {_N(6)}, {_N(6)}, i8[:,::1], {_N(3)}")
 def _correlate(tile, parts, images, groups, source, size, room, other, pixels, jobs, target):
     """The gradient of the weight, a partial sum for each thread.
 
-    other: the gradient of the output, like source. pixels: its height, width, channels of a group; address and bytes for
-    each thread of a room for it. target: address, distances of threads and groups.
+    other: the gradient of the output, like source. pixels: its height, width, channels of a group; id and bytes for each
+    thread of a room for it; how many are taken for one. target: id, distances of threads and groups.
     """
+    x0, y0, sums = data_of(source[0]), data_of(other[0]), data_of(target[0])
+    rooms, others = data_of(room[0]) if room[0] != 0 else 0, data_of(pixels[3]) if pixels[3] != 0 else 0
+    width, columns = pixels[1] // pixels[5], pixels[2] * pixels[5]
+    pixel = columns * tile[1]
     for p in prange(parts):
-        place, there, first = room[0] + p * room[1], pixels[3] + p * pixels[4], p * images // parts
+        place, there, first = rooms + p * room[1], others + p * pixels[4], p * images // parts
         if room[0] != 0:
             clear(place, room[1])
         for image in range(first, (p + 1) * images // parts):
             for g in range(groups):
-                x, y = source[0] + image * source[1] + g * source[5], other[0] + image * other[1] + g * other[5]
+                x, y = x0 + image * source[1] + g * source[5], y0 + image * other[1] + g * other[5]
                 if room[0] != 0:
                     copy_image(tile[1], x, source[2], source[3], source[4], size, place + room[3], room[2])
                     x = place
-                pixel = pixels[2] * tile[1]
                 if pixels[3] != 0:
-                    copy_image(tile[1], y, other[2], other[3], other[4], pixels[:3], there, pixels[1] * pixel)
+                    copy_image(tile[1], y, other[2], other[3], other[4], pixels[:3], there, width * pixel)
                     y = there
                 for j in range(len(jobs)):
                     blocks, rows, a, a_block, a1, a2, c, c_block = jobs[j]
                     multiply(
-                        tile, blocks, rows, pixels[2], x + a, a_block, tile[1], a1, a2, y, pixels[1] * pixel, pixel,
-                        target[0] + p * target[1] + g * target[2] + c, c_block, pixel, pixels[0], pixels[1],
-                        int(image > first),
+                        tile, blocks, rows, columns, x + a, a_block, tile[1], a1, a2, y, width * pixel, pixel,
+                        sums + p * target[1] + g * target[2] + c, c_block, pixel, pixels[0], width, int(image > first),
                     )  # fmt: skip
-
-
-def _address(x: np.ndarray) -> int:
-    return x.__array_interface__["data"][0]
 
 
 def _source(x: np.ndarray, groups: int) -> tuple[int, int, int, int, int, int]:
     image, channel, row, pixel = x.strides
-    return _address(x), image, row, pixel, channel, x.shape[1] // groups * channel
+    return id(x), image, row, pixel, channel, x.shape[1] // groups * channel
 
 
 def _is_dense(x: np.ndarray) -> bool:
@@ -228,28 +128,36 @@ def _room(
         return None, (0, 0, row, 0)
     step = -(-size[0] * row // 128) * 128 + 128
     room = np.empty(parts * step, np.uint8)
-    return room, (_address(room), step, row, corner[0] * row + corner[1] * pixel)
+    return room, (id(room), step, row, corner[0] * row + corner[1] * pixel)
 
 
-def _convolve(x: np.ndarray, weight: np.ndarray, bias: Any, phases: Any, counts: Sequence[int], groups: int) -> np.ndarray:
+def _convolve(x: np.ndarray, weight: np.ndarray, bias: Any, plan: Plan) -> np.ndarray:
     """x (n, groups * inner, h, w) and weight (groups, rows, columns, inner, outer) to (n, groups * outer, *counts)."""
-    n, inner, outer, item = x.shape[0], weight.shape[3], weight.shape[4], x.itemsize
-    out = np.empty((n, *counts, groups * outer), x.dtype)
-    image, row, pixel = out.strides[:3]
-    threads = get_num_threads()
-    chunks = 1 if n >= threads else min(-(-threads // n), counts[0])
-    plan = _plan(phases, (x.shape[2], x.shape[3]), inner, outer, (row, pixel), chunks, item)
-    kernels = [np.ascontiguousarray(_in_order(weight, *taps)).reshape(groups, -1) for taps in plan.taps]
-    kernel = np.ascontiguousarray(np.concatenate(kernels, 1)) if len(kernels) > 1 else kernels[0]
-    parts = min(threads, n * chunks)
+    (n, _, *size), groups, item = x.shape, len(weight), x.itemsize
+    out = np.empty((n, *plan.counts, groups * plan.outer), x.dtype)
+    kernels = [_in_order(weight, *taps) for taps in plan.taps]
+    if plan.side > 1:
+        kernels = [_side_by_side(kernel, plan.side, plan.stride) for kernel in kernels]
+    kernels = [np.ascontiguousarray(kernel).reshape(groups, -1) for kernel in kernels]
+    kernel = np.concatenate(kernels, 1) if len(kernels) > 1 else kernels[0]
+    parts = min(get_num_threads(), n * len(plan.jobs))
     _memory, place = _room(x, groups, plan.room, plan.corner, parts)  # the name keeps it alive
-    biases = None if bias is None else np.tile(bias, counts[1])
+    biases = None if bias is None else repeated(bias, plan.counts[1])
     _windows(
-        tile(item), parts, n, groups, _source(x, groups), (x.shape[2], x.shape[3], inner), place, plan.jobs,
-        (_address(kernel), kernel.strides[0], outer), (_address(out), image, outer * item),
-        0 if biases is None else _address(biases),
+        tile(item), parts, n, groups, _source(x, groups), (*size, plan.inner), place, plan.jobs,
+        (id(kernel), kernel.strides[0], plan.side * plan.outer), (id(out), out.strides[0], plan.outer * item),
+        0 if biases is None else id(biases),
     )  # fmt: skip
     return out.transpose(0, 3, 1, 2)
+
+
+def _side_by_side(weight: np.ndarray, side: int, stride: int) -> np.ndarray:
+    """A kernel that makes several pixels at once: for each of them itself, where that pixel's window is, else zeros."""
+    groups, rows, columns, inner, outer = weight.shape
+    wide = np.zeros((groups, rows, columns + (side - 1) * stride, inner, side, outer), weight.dtype)
+    for i in range(side):
+        wide[:, :, i * stride : i * stride + columns, :, i] = weight
+    return wide
 
 
 def _in_order(weight: np.ndarray, rows: tuple[int, ...], columns: tuple[int, ...]) -> np.ndarray:
@@ -267,105 +175,87 @@ def _as_2d(*arrays: np.ndarray) -> list[np.ndarray]:
     return [x[:, :, None] if x.ndim == 3 else x for x in arrays]
 
 
-def _fits(arrays: Sequence[np.ndarray], work: int) -> bool:
-    """Whether kernels apply: all arrays of one dtype, one or two dimensions of pixels, enough to do."""
+def _fits(*arrays: Any) -> bool:
+    """Whether kernels apply: all arrays of one dtype, one or two dimensions of pixels."""
     dtype = arrays[0].dtype
-    return (
-        work >= SMALL
-        and dtype in _FLOATS
-        and arrays[0].ndim in (3, 4)
-        and all(x.dtype == dtype and x.size and x.flags.aligned for x in arrays)
-        and available()
-    )
+    if dtype not in _FLOATS or arrays[0].ndim not in (3, 4):
+        return False
+    for x in arrays:
+        if x is not None and not (x.dtype == dtype and x.size and x.flags.aligned):
+            return False
+    return available()
 
 
-def _pairs(values: Any, missing: Any) -> tuple:
-    """One value for each of two dimensions, also where there is one only."""
-    return (missing, *values) if len(values) == 1 else tuple(values)
+def _padding(x: np.ndarray) -> tuple:
+    return ((0, 0),) * (x.ndim - 2)
+
+
+def _for(x: np.ndarray, weight: np.ndarray, plan: Any, *key: Any) -> Plan | None:
+    """A plan for x; not a short one where NaN or infinity, in either, should meet the zeros that it adds or leaves out."""
+    safe = math.isfinite(weight.sum())
+    found = plan(*key, len(x), x.itemsize, get_num_threads(), safe)
+    if found is not None and found.side > 1 and not math.isfinite(x.sum()):
+        found = plan(*key, len(x), x.itemsize, get_num_threads(), False)
+    return found
 
 
 def conv(x: np.ndarray, weight: np.ndarray, bias: Any = None, *, geometry: Any, padding: Any = None) -> Any:
     """Y = W X; see minigrad/ops/conv.py for shapes, `padding` is (before, after) for each dimension."""
-    padding = padding or ((0, 0),) * (x.ndim - 2)
-    stride, dilation, groups = geometry
-    counts = [
-        (n + sum(p) - d * (k - 1) - 1) // s + 1
-        for n, k, s, d, p in zip(x.shape[2:], weight.shape[2:], stride, dilation, padding)
-    ]
-    arrays = [x, weight] if bias is None else [x, weight, bias]
-    if not _fits(arrays, x.shape[0] * weight.size * math.prod(counts)):
+    if not _fits(x, weight, bias):
+        return NotImplemented
+    plan = _for(x, weight, forward_plan, x.shape[2:], weight.shape, geometry, padding or _padding(x))
+    if plan is None:
         return NotImplemented
     one_dimension, (x, weight) = x.ndim == 3, _as_2d(x, weight)
-    stride, dilation, padding = _pairs(stride, 1), _pairs(dilation, 1), _pairs(padding, (0, 0))
-    phases = tuple(
-        tuple(_forward_phases(*numbers)) for numbers in zip(x.shape[2:], weight.shape[2:], stride, dilation, padding)
-    )
-    outer, inner = weight.shape[0] // groups, weight.shape[1]
-    kernels = weight.reshape(groups, outer, inner, *weight.shape[2:]).transpose(0, 3, 4, 2, 1)
-    out = _convolve(x, kernels, bias, phases, [p[0].outputs for p in phases], groups)
+    kernels = weight.reshape(geometry[2], plan.outer, plan.inner, *weight.shape[2:]).transpose(0, 3, 4, 2, 1)
+    out = _convolve(x, kernels, bias, plan)
     return out[:, :, 0] if one_dimension else out
 
 
 def conv_transpose(y: np.ndarray, weight: np.ndarray, *, size: Any, geometry: Any, padding: Any = None) -> Any:
     """X = Wᵀ Y, the gradient of the input of a given size."""
-    padding = padding or ((0, 0),) * (y.ndim - 2)
-    stride, dilation, groups = geometry
-    if not _fits([y, weight], y.shape[0] * weight.size * math.prod(y.shape[2:])) or 0 in size:
+    if not _fits(y, weight):
+        return NotImplemented
+    plan = _for(y, weight, backward_plan, tuple(size), weight.shape, geometry, padding or _padding(y), y.shape[2:])
+    if plan is None:
         return NotImplemented
     one_dimension, (y, weight) = y.ndim == 3, _as_2d(y, weight)
-    stride, dilation, padding, size = (
-        _pairs(values, missing) for values, missing in ((stride, 1), (dilation, 1), (padding, (0, 0)), (size, 1))
-    )
-    phases = tuple(
-        tuple(_backward_phases(*numbers)) for numbers in zip(size, weight.shape[2:], stride, dilation, padding)
-    )
-    inner, outer = weight.shape[0] // groups, weight.shape[1]
-    kernels = weight.reshape(groups, inner, outer, *weight.shape[2:]).transpose(0, 3, 4, 1, 2)
-    out = _convolve(y, kernels, None, phases, size, groups)
+    kernels = weight.reshape(geometry[2], plan.inner, plan.outer, *weight.shape[2:]).transpose(0, 3, 4, 1, 2)
+    out = _convolve(y, kernels, None, plan)
     return out[:, :, 0] if one_dimension else out
 
 
 def correlate(x: np.ndarray, y: np.ndarray, *, kernel: Any, geometry: Any, padding: Any = None) -> Any:
     """W = Y Xᵀ, the gradient of a weight with kernels of a given size."""
-    padding = padding or ((0, 0),) * (x.ndim - 2)
-    stride, dilation, groups = geometry
-    work = x.shape[1] * y.shape[1] // groups * math.prod(kernel) * y.shape[0] * math.prod(y.shape[2:])
-    if not _fits([x, y], work) or 0 in kernel:
+    if not _fits(x, y):
+        return NotImplemented
+    plan = correlation(x.shape, y.shape, tuple(kernel), geometry, padding or _padding(x), x.itemsize)
+    if plan is None:
         return NotImplemented
     one_dimension, (x, y) = x.ndim == 3, _as_2d(x, y)
-    stride, dilation, padding, (rows, columns) = (
-        _pairs(values, missing) for values, missing in ((stride, 1), (dilation, 1), (padding, (0, 0)), (kernel, 1))
-    )
-    inner, outer, item = x.shape[1] // groups, y.shape[1] // groups, x.itemsize
-    reach = [(n - 1) * s + d * (k - 1) + 1 for n, k, s, d in zip(y.shape[2:], (rows, columns), stride, dilation)]
-    size = tuple(max(r, n + low) for r, n, (low, _) in zip(reach, x.shape[2:], padding))
-    parts = min(get_num_threads(), len(x))
-    _memory, place = _room(x, groups, (size[0], size[1]), (padding[0][0], padding[1][0]), parts)
-    pixel, row, line = inner * item, place[2], inner * outer * item
-    runs = [(0, columns)] if dilation[1] == 1 else [(k, 1) for k in range(columns)]
-    down, along = stride[0] * row, stride[1] * pixel
-    jobs = np.array([
-        [rows, n * inner, k * dilation[1] * pixel, dilation[0] * row, down, along, k * line, columns * line] for k, n in runs
-    ], np.int64)  # fmt: skip
-    partial = np.empty((parts, groups, rows, columns, inner, outer), x.dtype)
-    pixels, _more = _pixels(y, groups, parts)
+    (groups, rows, _, inner, _, outer), parts = plan.shape, min(get_num_threads(), len(x))
+    _memory, place = _room(x, groups, plan.room, plan.corner, parts)  # the name keeps it alive
+    partial = np.empty((parts, *plan.shape), x.dtype)
+    _more, pixels = _pixels(y, groups, parts)
     _correlate(
-        tile(item), parts, len(x), groups, _source(x, groups), (x.shape[2], x.shape[3], inner), place, _source(y, groups),
-        pixels, jobs, (_address(partial), *partial.strides[:2]),
+        tile(x.itemsize), parts, len(x), groups, _source(x, groups), (*x.shape[2:], inner), place, _source(y, groups),
+        (*pixels, plan.side), plan.jobs, (id(partial), *partial.strides[:2]),
     )  # fmt: skip
-    total = partial[0] if parts == 1 else np.add(partial[0], partial[1]) if parts == 2 else partial.sum(0)
-    out = total.transpose(0, 4, 3, 1, 2).reshape(groups * outer, inner, rows, columns)
-    return out[:, :, 0] if one_dimension else out
+    total = np.empty((groups, outer, inner, rows, plan.columns), x.dtype)
+    found = [partial[p, :, :, i * plan.stride :][:, :, : plan.columns, :, i] for p in range(parts) for i in range(plan.side)]
+    total[...] = functools.reduce(np.add, found).transpose(0, 4, 3, 1, 2)
+    total.shape = (groups * outer, inner, *((plan.columns,) if one_dimension else (rows, plan.columns)))
+    return total
 
 
-def _pixels(y: np.ndarray, groups: int, parts: int) -> tuple[tuple[int, int, int, int, int], Any]:
+def _pixels(y: np.ndarray, groups: int, parts: int) -> tuple[Any, tuple[int, int, int, int, int]]:
     """How `_correlate` sees the gradient of the output: where it is, or copied into a room for each thread."""
     _, channels, height, width = y.shape
     if groups == 1 and _is_dense(y):
-        return (height, width, channels, 0, 0), None
+        return None, (height, width, channels, 0, 0)
     step = height * width * channels // groups * y.itemsize + 128
     room = np.empty(parts * step, np.uint8)
-    return (height, width, channels // groups, _address(room), step), room
+    return room, (height, width, channels // groups, id(room), step)
 
 
 def convolution(x: np.ndarray, weight: np.ndarray, bias: Any = None, *, padding: Any, geometry: Any) -> Any:

@@ -303,6 +303,9 @@ def _stamp(function: Callable, more: str = "") -> str:
             digest.update(name.encode())
             add_value(function.__globals__.get(name))
 
+    def in_class(value: type) -> bool:
+        return function.__qualname__.startswith(f"{value.__qualname__}.")
+
     def add_value(value: Any) -> None:
         if isinstance(value, (Kernel, Intrinsic)):
             digest.update(value.stamp().encode())
@@ -310,6 +313,10 @@ def _stamp(function: Callable, more: str = "") -> str:
             digest.update(repr(value).encode())
         elif isinstance(value, types.FunctionType) and value.__module__ == function.__module__ and value is not function:
             digest.update(_stamp(value).encode())
+        elif isinstance(value, type) and value.__module__ == function.__module__ and not in_class(value):
+            for method in vars(value).values():
+                if isinstance(method, types.FunctionType):
+                    digest.update(_stamp(method).encode())
 
     add_code(function.__code__)
     for cell in function.__closure__ or ():

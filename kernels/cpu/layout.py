@@ -74,3 +74,26 @@ def from_rows(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 def count(shape: tuple[int, ...]) -> int:
     """How many pixels (n, channels, *sizes) has."""
     return shape[0] * math.prod(shape[2:])
+
+
+def repeated(x: np.ndarray, times: int) -> np.ndarray:
+    """A vector, so many times: what `np.tile` gives, in a fifth of the time.
+
+    >>> repeated(np.array([1.0, 2.0]), 3)
+    array([1., 2., 1., 2., 1., 2.])
+    """
+    out = np.empty((times, len(x)), x.dtype)
+    out[...] = x
+    return out.reshape(-1)
+
+
+def wide(rows: np.ndarray, width: int = 256) -> np.ndarray:
+    """Rows of few numbers as fewer rows of more, several side by side: loops over 16 numbers end before they are fast."""
+    n, size = rows.shape
+    side = math.gcd(n, 1 << max(0, (width // max(size, 1)).bit_length() - 1))
+    return rows.reshape(n // side, side * size)
+
+
+def folded(sums: np.ndarray, size: int) -> np.ndarray:
+    """The sums of what `wide` put side by side, one for each number of a row."""
+    return sums.reshape(-1, size).sum(0)

@@ -10,6 +10,7 @@ Small products stay with NumPy, whose BLAS does not use threads for them either.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -146,14 +147,19 @@ def _rows(x: np.ndarray) -> tuple[int, int, np.ndarray]:
 
 
 def _starts(x: np.ndarray, batch: tuple[int, ...]) -> np.ndarray:
-    """Where each matrix of a stack begins, in bytes; broadcast to the shape of the batch."""
+    """Where each matrix of a stack begins, in bytes; broadcast to the shape of the batch. Not to be written to."""
+    return _starts_of(x.shape[:-2], x.strides[:-2], batch)
+
+
+@lru_cache(maxsize=256)  # a network asks for the same ones in each step
+def _starts_of(shape: tuple[int, ...], strides: tuple[int, ...], batch: tuple[int, ...]) -> np.ndarray:
     total = np.zeros((1,) * len(batch), np.int64)
-    lead = len(batch) - (x.ndim - 2)
-    for dim, (length, stride) in enumerate(zip(x.shape[:-2], x.strides[:-2])):
+    lead = len(batch) - len(shape)
+    for dim, (length, stride) in enumerate(zip(shape, strides)):
         if length > 1:
             steps = np.arange(length, dtype=np.int64) * stride
             total = total + steps.reshape((length,) + (1,) * (len(batch) - lead - dim - 1))
-    return np.ascontiguousarray(np.broadcast_to(total, batch)).reshape(-1)
+    return np.array(np.broadcast_to(total, batch)).reshape(-1)
 
 
 def _stack(a: np.ndarray, b: np.ndarray, m: int, n: int, k: int) -> Any:

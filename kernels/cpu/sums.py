@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .jit import available, dense, get_num_threads, jit, prange
+from .layout import folded, wide
 
 SMALL = 30_000  # numbers
 
@@ -29,7 +30,7 @@ def sum_rows(x: np.ndarray) -> Any:
         return np.add.reduce(x, 0)
     if x.size < SMALL or x.dtype.kind != "f" or x.dtype.itemsize not in (4, 8) or x.ndim < 2 or not available():
         return NotImplemented
-    rows = dense(x).reshape(-1, x.shape[-1])
+    rows = wide(dense(x).reshape(-1, x.shape[-1]))
     partial = np.empty((get_num_threads(), rows.shape[1]), x.dtype)
     _sum_rows(rows, partial)
-    return partial.sum(0)
+    return folded(partial, x.shape[-1])

@@ -88,7 +88,7 @@ SAMPLES: dict[str, tuple] = {  # operation: (function, shapes of its inputs)
     "layer_norm": (lambda x, w, b: F.layer_norm(x, (3,), w, b), (2, 3), (3,), (3,)),
     "convolution": (lambda x, w, b: F.conv2d(x, w, b, padding=1), (2, 3, 3, 4), (2, 3, 3, 2), (2,)),
     "recurrence": (
-        lambda x, h, w, b: rnn.recurrence(x, h, w, b, mode="LSTM", sizes=(2, 1)), (3, 8), (2, 4), (8, 2), (8,),
+        lambda *a: rnn.recurrence(*a, mode="LSTM", sizes=(2, 1)), (3, 3), (2, 4), (8, 3), (8, 2), (8,), (8,),
     ),
     "max_windows": (lambda x: F.max_pool1d(x, 2), (2, 3, 6)),
     "standardize": (lambda x, w, b: F.batch_norm(x, None, None, w, b, training=True), (4, 2, 3), (2,), (2,)),

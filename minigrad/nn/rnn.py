@@ -170,20 +170,20 @@ class RNNBase(_Recurrent):
             sizes = tuple(input.batch_sizes.tolist())
             data, last = self._layers(input.data, sizes, self._first(hx, sizes[0], True, like, input.sorted_indices))
             if input.unsorted_indices is not None:
-                last = last.index_select(1, input.unsorted_indices)
+                last = [state.index_select(1, input.unsorted_indices) for state in last]
             return PackedSequence(data, *input[1:]), self._split(last)
         self._check_input(input, (2, 3), like)
         batched = input.ndim == 3
-        x = input.unsqueeze(1) if not batched else input.transpose(0, 1) if self.batch_first else input
-        steps, batch, size = x.shape
+        x = input if batched else input.unsqueeze(1)
+        batch_first = self.batch_first and batched
+        batch, steps = x.shape[:2] if batch_first else (x.shape[1], x.shape[0])
         if steps == 0:
             raise RuntimeError(f"{type(self).__name__}: expected at least one step, got an input {tuple(input.shape)}")
         first = self._first(hx, batch, batched, like)
-        data, last = self._layers(x.reshape(steps * batch, size), (batch,) * steps, first)
-        data = data.reshape(steps, batch, data.shape[-1])
+        data, last = self._layers(x.reshape(steps * batch, x.shape[2]), (batch,) * steps, first, batch_first)
         if not batched:
-            return data.squeeze(1), self._split(last.squeeze(1))
-        return data.transpose(0, 1) if self.batch_first else data, self._split(last)
+            return data, self._split([state.squeeze(1) for state in last])
+        return data.reshape(*x.shape[:2], data.shape[1]), self._split(last)
 
     def _first(self, hx: Any, batch: int, batched: bool, like: Tensor, order: Tensor | None = None) -> Tensor:
         """The states to begin with, (layers * directions, batch, ...)."""
@@ -192,23 +192,29 @@ class RNNBase(_Recurrent):
         state = state if batched else state.unsqueeze(1)
         return state if order is None else state.index_select(1, order)
 
-    def _split(self, last: Tensor) -> Any:
-        return tuple(last.chunk(2, -1)) if self.mode == "LSTM" else last
+    def _split(self, last: list[Tensor]) -> Any:
+        return tuple(last) if self.mode == "LSTM" else last[0]
 
-    def _layers(self, rows: Tensor, sizes: tuple[int, ...], first: Tensor) -> tuple[Tensor, Tensor]:
-        """All layers in all directions over packed rows: the rows of the output, and all last states."""
-        last: list[Tensor] = []
+    def _layers(
+        self, rows: Tensor, sizes: tuple[int, ...], first: Tensor, batch_first: bool = False
+    ) -> tuple[Tensor, list[Tensor]]:
+        """All layers in all directions over packed rows: the rows of the output, and all last states: h, or h and c."""
+        lasts: list[tuple[Tensor, ...]] = []
+        count = sum(sizes)
         for layer in range(self.num_layers):
             rows = F.dropout(rows, self.dropout, self.training) if layer else rows
             outputs = []
             for reverse in (False, True)[: len(self._directions)]:
-                w_ih, w_hh, b_ih, b_hh = (getattr(self, name) for name in self._names[len(last)])
-                gates = F.linear(rows, w_ih, b_ih)
-                states = recurrence(gates, first[len(last)], w_hh, b_hh, mode=self.mode, sizes=sizes, reverse=reverse)
-                outputs.append(states[:, : self.hidden_size])  # an LSTM's states have c beside h
-                last.append(final_states(states, sizes, reverse))
+                weights = (getattr(self, name) for name in self._names[len(lasts)])
+                how: dict[str, Any] = {"sizes": sizes, "reverse": reverse, "batch_first": batch_first}
+                out = recurrence(rows, first[len(lasts)], *weights, mode=self.mode, **how)
+                h = final_states(out, **how)
+                if self.mode == "LSTM":
+                    out, c = out[:count], out[count:]
+                lasts.append((h, c) if self.mode == "LSTM" else (h,))
+                outputs.append(out)
             rows = cat(outputs, -1) if self.bidirectional else outputs[0]
-        return rows, stack(last)
+        return rows, [stack(states) if len(states) > 1 else states[0].unsqueeze(0) for states in zip(*lasts)]
 
     def extra_repr(self) -> str:
         usual = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}

@@ -28,6 +28,8 @@ def each(name: str, what: str, value: Any, n: int, least: int = 1) -> tuple[int,
     >>> each("conv2d", "stride", 3, 2)
     (3, 3)
     """
+    if type(value) is tuple and len(value) == n and all([type(number) is int and number >= least for number in value]):
+        return value  # as layers have them
     numbers = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     if not all(hasattr(number, "__index__") for number in numbers):
         raise TypeError(f"{name}: {what} must be an int or {n} of them, got {value!r}")

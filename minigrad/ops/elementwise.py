@@ -374,7 +374,12 @@ def reciprocal(xp, input):
 # ----------------------------------------------------------------------------------------------------- activations
 
 
-@floating(input=lambda g, out: g - g * out * out)
+@with_kernel(kernels.tanh_slope)
+def _tanh_slope(g, out):
+    return g - g * out * out
+
+
+@floating(input=_tanh_slope)
 def tanh(xp, input):
     """Hyperbolic tangent. Source: `torch.tanh`.
 
@@ -385,7 +390,12 @@ def tanh(xp, input):
     return xp.tanh(input)
 
 
-@floating(input=lambda g, out: g * (out * (1 - out)))
+@with_kernel(kernels.sigmoid_slope)
+def _sigmoid_slope(g, out):
+    return g * (out * (1 - out))
+
+
+@floating(input=_sigmoid_slope)
 def sigmoid(xp, input):
     """1 / (1 + exp(-x)); 0 and 1 far out, never NaN. Source: `torch.sigmoid`.
 
@@ -434,7 +444,9 @@ def relu(xp, input):
     return xp.maximum(input, 0)
 
 
-relu.fast("cpu")(kernels.relu)
+for _function in (add, sub, mul, exp, relu, sigmoid, tanh):
+    _function.fast("cpu", kernels.pointwise.SMALL)(getattr(kernels, _function.op.name))
+_true_div.fast("cpu", kernels.pointwise.SMALL)(kernels.div)
 
 _C = math.sqrt(2 / math.pi)
 

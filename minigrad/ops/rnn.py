@@ -48,40 +48,51 @@ STEPS = {"RNN_TANH": _tanh_step, "RNN_RELU": _relu_step, "GRU": _gru_step, "LSTM
 
 
 @composite
-def recurrence(input, hx, weight, bias=None, *, mode, sizes, reverse=False):
-    """The states of one recurrent layer after each step, in one direction.
+def recurrence(input, hx, weight_ih, weight_hh, bias_ih=None, bias_hh=None, *, mode, sizes, reverse=False, batch_first=False):
+    """One recurrent layer in one direction, over all steps.
 
     Args:
-        input: packed rows after their own projection, (sum of sizes, gates * hidden).
+        input: packed rows, (sum of sizes, features); with batch_first the rows of each sequence stand together instead,
+            and all sizes are equal.
         hx: the state before the first step, (sizes[0], hidden); for "LSTM" h and c beside each other.
-        weight, bias: of the product with the state, (gates * hidden, hidden) and (gates * hidden,) or None.
+        weight_ih, bias_ih: of the product with the input, (gates * hidden, features) and (gates * hidden,) or None.
+        weight_hh, bias_hh: of the product with h, (gates * hidden, hidden) and (gates * hidden,) or None.
         mode: a key of STEPS.
         sizes: how many sequences have each step, from the first to the last.
         reverse: from the last step of each sequence to its first.
 
     Returns:
-        The state after each step, packed as the input is.
+        h after each step, in rows like those of the input; for "LSTM" the last c of each sequence after them.
     """
+    x, steps, size = linear(input, weight_ih, bias_ih), len(sizes), weight_hh.shape[1]
+    if batch_first:
+        x = x.reshape(sizes[0], steps, x.shape[1]).transpose(0, 1).reshape(x.shape)
     stops = list(accumulate(sizes))
-    order = reversed(range(len(sizes))) if reverse else range(len(sizes))
-    state, states = hx[: sizes[-1]] if reverse else hx, {}
-    for t in order:
+    state, ended, out = hx[: sizes[-1]] if reverse else hx, [], {}
+    for t in reversed(range(steps)) if reverse else range(steps):
         running, before = sizes[t], state.shape[0]
-        if running < before:  # some sequences have ended
-            state = state[:running]
+        if running < before:
+            state, done = state[:running], state[running:]
+            ended.append(done)
         elif running > before:  # in reverse, shorter ones begin
             state = cat([state, hx[before:running]])
-        state = states[t] = STEPS[mode](input[stops[t] - running : stops[t]], state, weight, bias)
-    return cat([states[t] for t in range(len(sizes))])
+        state = STEPS[mode](x[stops[t] - running : stops[t]], state, weight_hh, bias_hh)
+        out[t] = state[:, :size]
+    rows = cat([out[t] for t in range(steps)])
+    if batch_first:
+        rows = rows.reshape(steps, sizes[0], size).transpose(0, 1).reshape(rows.shape)
+    return cat([rows, *(last[:, size:] for last in (state, *reversed(ended)))]) if mode == "LSTM" else rows
 
 
 recurrence.fused("cpu", kernels.recurrence, kernels.recurrence_backward)
 
 
-def final_states(states: Any, sizes: Sequence[int], reverse: bool = False) -> Any:
-    """Of packed states the last one of each sequence, in the direction of the recurrence."""
+def final_states(out: Any, sizes: Sequence[int], reverse: bool = False, batch_first: bool = False) -> Any:
+    """Of what `recurrence` returned the last h of each sequence, in the direction of the recurrence."""
+    if batch_first:
+        return out[: sum(sizes)].reshape(sizes[0], len(sizes), out.shape[1])[:, 0 if reverse else -1]
     if reverse:
-        return states[: sizes[0]]
+        return out[: sizes[0]]
     steps = zip(accumulate(sizes), sizes, [*sizes[1:], 0])
-    ended = [states[stop - (running - left) : stop] for stop, running, left in steps if running > left or not left]
-    return cat(ended[::-1])  # what ends last comes first
+    ended = [out[stop - (running - left) : stop] for stop, running, left in steps if running > left or not left]
+    return cat(ended[::-1]) if len(ended) > 1 else ended[0]  # what ends last comes first

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from minigrad.kernels import cpu as kernels
 from minigrad.kernels.cpu import jit
 
 import minigrad as mg
@@ -66,7 +67,18 @@ CASES = {  # each is large enough for the kernels to be used, by a little
     "max_pool1d": (lambda x: F.max_pool1d(x, 3, stride=2), [(normal(3, 17, 207),)]),
     "batch_norm": (norm, [(normal(8, 5, 23, 24), normal(5), normal(5)), (3000 + normal(8, 5, 23, 24), normal(5), normal(5)), (normal(1001, 21), normal(21), normal(21)), (with_values(normal(8, 5, 23, 24), inf), normal(5), normal(5))]),
     "batch_norm bare": (lambda x: F.batch_norm(x, None, None, training=True, eps=0.1), [(normal(900, 3, 8),)]),
+    "arithmetic": (lambda a, b: (a * b - a) / (b + a), [(normal(9, 77, 83), normal(9, 77, 83)), (with_values(normal(9, 77, 83), inf, nan, 0.0, 2.0), with_values(1 + normal(9, 77, 83), 1.0, 1.0, -0.0, nan))]),
+    "exp": (mg.exp, [(normal(9, 77, 83),), (with_values(20 * normal(9, 77, 83), inf, -inf, nan, 0.0, -0.0, 87.0, -88.5),)]),
+    "tanh": (mg.tanh, [(with_values(5 * normal(9, 77, 83), inf, -inf, nan, 0.0, -0.0, 1e-30, 1e4),)]),
+    "sigmoid": (mg.sigmoid, [(with_values(30 * normal(9, 77, 83), inf, -inf, nan, 0.0, -0.0, 1e4, -1e4),)]),
     "relu": (mg.relu, [(with_values(normal(9, 77, 83), inf, -inf, nan, 0.0, -0.0),)]),
+    "conv few channels": (conv(padding=2), [(normal(2, 1, 20, 22), normal(8, 1, 5, 5), normal(8)), (normal(3, 5, 17, 18), normal(3, 5, 4, 5)), (with_values(normal(2, 2, 20, 24), inf, nan), normal(6, 2, 5, 5))]),
+    "conv few channels, stride": (conv(stride=(1, 2), padding=(2, 1)), [(normal(4, 4, 20, 25), normal(4, 4, 5, 4), normal(4))]),
+    "conv more padding than kernel": (conv(padding=(4, 3)), [(normal(2, 7, 9, 8), normal(18, 7, 3, 2), normal(18))]),
+    "conv1d few channels": (lambda x, w, b: F.conv1d(x, w, b, padding=2), [(normal(5, 11, 60), normal(8, 11, 5), normal(8))]),
+    "max_pool with gaps": (lambda x: F.max_pool2d(x, 2, stride=(2, 3)), [(normal(3, 21, 16, 17),), (np.round(with_values(normal(3, 35, 16, 17), nan, -inf)),)]),
+    "batch_norm few channels": (norm, [(normal(8, 2, 40, 41), normal(2), normal(2))]),
+    "batch_norm many channels": (norm, [(normal(2, 40_001), normal(40_001), normal(40_001))]),
 }  # fmt: skip
 
 
@@ -117,6 +129,27 @@ def test_empty_and_half_precision_inputs_are_left_to_the_formula():
 
 
 @needs_numba
+@pytest.mark.parametrize("shape", [(1200, 32), (1111, 33), (4, 301, 40), (3, 20_000)])
+def test_sums_of_rows(shape):
+    x = normal(*shape)
+    got = kernels.sum_rows(x.astype(np.float32))
+    assert got is not NotImplemented and got.dtype == np.float32
+    np.testing.assert_allclose(got, x.sum(tuple(range(x.ndim - 1))), rtol=0, atol=1e-3)
+
+
+@needs_numba
+@pytest.mark.parametrize("channels", [5, 18])
+def test_an_infinite_weight_makes_nan_of_padding(channels):
+    """Rows of padding are left out of the products, but not where that could be seen."""
+    x, w = mg.randn(3, 7, 13, 14), mg.randn(channels, 7, 3, 3)
+    w[1, 2, 0, 1] = inf
+    with use_fast_paths(False):
+        wanted = F.conv2d(x, w, padding=1).array
+    assert np.isnan(wanted).any() and np.isfinite(wanted).any()
+    np.testing.assert_allclose(F.conv2d(x, w, padding=1).array, wanted, rtol=1e-4, atol=1e-4)
+
+
+@needs_numba
 def test_a_view_of_what_a_convolution_made():
     """It has its channels last in memory, and PyTorch's programs call view on it."""
     x = mg.randn(2, 3, 20, 20, requires_grad=True)
@@ -147,3 +180,11 @@ def test_gradients_that_nobody_needs_are_not_computed(monkeypatch):
     w = mg.randn(16, 3, 3, 3, requires_grad=True)
     F.conv2d(mg.randn(2, 3, 20, 20), w).sum().backward()
     assert w.grad.shape == w.shape
+
+
+@needs_numba
+@pytest.mark.parametrize("dtype, largest", [(np.float32, 88.72), (np.float64, 709.78)])
+def test_exp_is_finite_up_to_the_largest_number(dtype, largest):
+    x = np.resize(np.array([largest, largest + 0.01, -largest], dtype), 60_000)
+    with np.errstate(over="ignore"):
+        np.testing.assert_allclose(mg.exp(mg.from_numpy(x)).array, np.exp(x), rtol=1e-6, atol=np.finfo(dtype).tiny)

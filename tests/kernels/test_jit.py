@@ -225,3 +225,21 @@ def test_the_number_of_threads_can_be_chosen():
     for wrong in (0, -1, "2", 1.5):
         with pytest.raises(RuntimeError, match="^set_num_threads: expected a positive int"):
             mg.set_num_threads(wrong)
+
+
+class _Writer:
+    """As tile.py and pool.py have them: an intrinsic's instructions are written by a class."""
+
+    def width(self):
+        return 4
+
+
+def _emit():
+    return _Writer().width()
+
+
+def test_a_class_that_writes_instructions_is_part_of_the_fingerprint(monkeypatch):
+    before = jit.Intrinsic(_emit).stamp()
+    assert jit.Intrinsic(_emit).stamp() == before
+    monkeypatch.setattr(_Writer, "width", lambda self: 8)
+    assert jit.Intrinsic(_emit).stamp() != before
