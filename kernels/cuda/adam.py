@@ -116,6 +116,7 @@ ADAM = Ladder(
     cases=(
         {"sizes": SIZES}, {"sizes": SIZES, "decay": 0.1}, {"sizes": SIZES, "decay": 0.1, "decoupled": True, "unscale": True},
         {"sizes": (5, 8192), "step": 1}, {"sizes": (4, 300), "moved": True},
+        {"sizes": (5, 513), "moved": True, "decoupled": True, "decay": 0.1},
         {"sizes": (7,), "decoupled": True, "decay": 0.5, "step": 1000},
     ),
     example={"sizes": (65536, 65536), "decay": 0.1, "decoupled": True},

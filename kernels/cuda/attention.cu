@@ -18,7 +18,7 @@ __device__ __forceinline__ float warp_sum(float v) {
     return v;
 }
 
-// What is added to the score of a query and a key: -infinity where the query must not see the key.
+// What a query sees: the keys before `end(query)`, and of those what is added to its score; -infinity for all others.
 struct Mask {
     const float* values;
     long long step;
@@ -28,9 +28,11 @@ struct Mask {
         : values(mask), step(row), queries(q), keys(k), causal(hide) {
         if (values) values += blockIdx.y / heads * batch + blockIdx.y % heads * head;
     }
-    __device__ __forceinline__ float operator()(int query, int key) const {
-        if (query >= queries || key >= keys || (causal && key > query)) return -infinity();
-        return values ? values[query * step + key] : 0.f;
+    __device__ __forceinline__ int end(int query) const { return causal ? min(keys, query + 1) : keys; }
+    // A query behind the last one, whose result nobody stores, is taken for the last.
+    __device__ __forceinline__ float operator()(int query, int key, int end) const {
+        if (key >= end) return -infinity();
+        return values ? values[min(query, queries - 1) * step + key] : 0.f;
     }
 };
 
@@ -47,12 +49,13 @@ extern "C" __global__ void __launch_bounds__(128) attention_v1(
     float q[4], o[4] = {}, m = -infinity(), sum = 0.f;
 #pragma unroll
     for (int i = 0; i < 4; i++) q[i] = lane + 32 * i < d ? Q[lane + 32 * i] * scale : 0.f;
-    for (int key = 0; key < (causal ? min(keys, query + 1) : keys); key++) {
+    const int end = hidden.end(query);
+    for (int key = 0; key < end; key++) {
         float dot = 0.f;
 #pragma unroll
         for (int i = 0; i < 4; i++)
             if (lane + 32 * i < d) dot += q[i] * K[(size_t)key * d + lane + 32 * i];
-        float s = warp_sum(dot) + hidden(query, key);
+        float s = warp_sum(dot) + hidden(query, key, end);
         if (s == -infinity()) continue;
         float to = fmaxf(m, s), old = __expf(m - to), p = __expf(s - to);
         sum = sum * old + p, m = to;
@@ -129,7 +132,6 @@ template <int OWN, int OTHER, int D>
 __device__ __forceinline__ void gather(
     float (&sums)[OWN / 16][D / 16], const float (&weights)[OWN / 16][OTHER / 16], float* shared, const float* other) {
     int x = threadIdx.x % 16, y = threadIdx.x / 16;
-    __syncwarp();
 #pragma unroll
     for (int i = 0; i < OWN / 16; i++)
 #pragma unroll
@@ -157,7 +159,7 @@ __device__ __forceinline__ void gather(
     }
 }
 
-// The columns that `gather` left in this thread, times a factor, to row `row`.
+// The columns that `gather` left in this thread, times a factor, to row `row`. Of 128 columns the first 64 are there.
 template <int D> __device__ __forceinline__ void store(float* to, const float (&sums)[D / 16], int row, int d, float factor) {
     int x = threadIdx.x % 16;
     bool wide = d % 4 == 0 && ((unsigned long long)to & 15) == 0;
@@ -165,13 +167,14 @@ template <int D> __device__ __forceinline__ void store(float* to, const float (&
 #pragma unroll
     for (int h = 0; h < D / 64; h++) {
         int c = 4 * x + 64 * h;
-        if (wide && c < d) {
+        const bool sure = h + 1 < D / 64;
+        if (wide && (sure || c < d)) {
             *reinterpret_cast<float4*>(to + c) = make_float4(
                 sums[4 * h] * factor, sums[4 * h + 1] * factor, sums[4 * h + 2] * factor, sums[4 * h + 3] * factor);
         } else {
 #pragma unroll
             for (int i = 0; i < 4; i++)
-                if (c + i < d) to[c + i] = sums[4 * h + i] * factor;
+                if (sure || c + i < d) to[c + i] = sums[4 * h + i] * factor;
         }
     }
 }
@@ -198,9 +201,10 @@ __device__ __forceinline__ void forward(
 #pragma unroll
         for (int i = 0; i < OWN / 16; i++) {
             float to = m[i], sum = 0.f;
+            const int query = first + y + 16 * i, end = hidden.end(query);
 #pragma unroll
             for (int j = 0; j < OTHER / 16; j++) {
-                s[i][j] += hidden(first + y + 16 * i, key0 + x + 16 * j);
+                s[i][j] += hidden(query, key0 + x + 16 * j, end);
                 to = fmaxf(to, s[i][j]);
             }
 #pragma unroll
@@ -271,10 +275,11 @@ extern "C" __global__ void __launch_bounds__(128) attention_backward_q_v1(
     size_t row = (size_t)blockIdx.y * queries + query;
     K += (size_t)blockIdx.y * keys * d, V += (size_t)blockIdx.y * keys * d;
     float dq[4] = {};
-    for (int key = 0; key < keys; key++) {
+    const int end = hidden.end(query);
+    for (int key = 0; key < end; key++) {
         float s = 0.f, dp = 0.f;
         for (int c = lane; c < d; c += 32) s += Q[row * d + c] * K[(size_t)key * d + c], dp += dO[row * d + c] * V[(size_t)key * d + c];
-        float p = __expf(warp_sum(s) * scale + hidden(query, key) - lse[row]), ds = p * (warp_sum(dp) - dots[row]);
+        float p = __expf(warp_sum(s) * scale + hidden(query, key, end) - lse[row]), ds = p * (warp_sum(dp) - dots[row]);
 #pragma unroll
         for (int i = 0; i < 4; i++)
             if (lane + 32 * i < d) dq[i] += ds * scale * K[(size_t)key * d + lane + 32 * i];
@@ -298,7 +303,7 @@ extern "C" __global__ void __launch_bounds__(128) attention_backward_kv_v1(
         const float *q = Q + (start + query) * d, *g = dO + (start + query) * d;
         float s = 0.f, dp = 0.f;
         for (int c = lane; c < d; c += 32) s += q[c] * K[row * d + c], dp += g[c] * V[row * d + c];
-        float p = __expf(warp_sum(s) * scale + hidden(query, key) - lse[start + query]);
+        float p = __expf(warp_sum(s) * scale + hidden(query, key, hidden.end(query)) - lse[start + query]);
         float ds = p * (warp_sum(dp) - dots[start + query]);
 #pragma unroll
         for (int i = 0; i < 4; i++)
@@ -333,11 +338,12 @@ __device__ __forceinline__ void backward_q(
         multiply<OWN, OTHER, D>(p, q, k);
         multiply<OWN, OTHER, D>(dp, g, v);
 #pragma unroll
-        for (int i = 0; i < OWN / 16; i++)
+        for (int i = 0; i < OWN / 16; i++) {
+            const int query = first + y + 16 * i, end = hidden.end(query);
 #pragma unroll
             for (int j = 0; j < OTHER / 16; j++)
-                dp[i][j] = (dp[i][j] - dot[i]) *
-                           __expf(p[i][j] * scale + hidden(first + y + 16 * i, key0 + x + 16 * j) - norm[i]);
+                dp[i][j] = (dp[i][j] - dot[i]) * __expf(p[i][j] * scale + hidden(query, key0 + x + 16 * j, end) - norm[i]);
+        }
         __syncthreads(); // all have done with v
         gather<OWN, OTHER, D>(sums, dp, v, k);
         __syncthreads(); // all have done with k and dS
@@ -386,15 +392,16 @@ __device__ __forceinline__ void backward_kv(
         multiply<OWN, OTHER, D>(ds, v, g);
 #pragma unroll
         for (int j = 0; j < OTHER / 16; j++) {
-            int query = query0 + x + 16 * j;
+            const int query = query0 + x + 16 * j, end = hidden.end(query);
             float norm = query < queries ? lse[start + query] : infinity(), dot = query < queries ? dots[start + query] : 0.f;
 #pragma unroll
             for (int i = 0; i < OWN / 16; i++) {
-                p[i][j] = __expf(p[i][j] * scale + hidden(query, first + y + 16 * i) - norm);
+                p[i][j] = __expf(p[i][j] * scale + hidden(query, first + y + 16 * i, end) - norm);
                 ds[i][j] = p[i][j] * (ds[i][j] - dot);
             }
         }
         gather<OWN, OTHER, D>(dv, p, weights, g);
+        __syncwarp(); // the warp has read the weights that dS replaces
         gather<OWN, OTHER, D>(dk, ds, weights, q);
         __syncthreads(); // all have done with q and g
     }

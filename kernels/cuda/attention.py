@@ -55,6 +55,12 @@ def supports(query: Any, key: Any, value: Any) -> bool:
     return alike and fits and all(x.dtype == np.float32 for x in (query, key, value)) and math.prod(query.shape[:-2]) <= 65535
 
 
+def shared_memory(d: int) -> int:
+    """The most bytes of shared memory that a block needs for heads of d columns, forward and backward."""
+    kernels = (k[64 if d <= 64 else 128] for k in (FORWARD, BACKWARD_Q, BACKWARD_KV))
+    return max(kernel.geometry(rows=1, items=1).shared for kernel in kernels)
+
+
 def _sizes(query: Any, key: Any) -> tuple[int, int, int, int]:
     return math.prod(query.shape[:-2]), query.shape[-2], key.shape[-2], query.shape[-1]
 
@@ -196,6 +202,12 @@ CASES = (
     _case(1, 2, 66, 66, 128, causal=True, mask="shared"),
     _case(1, 1, 31, 33, 127),
     _case(1, 1, 17, 40, 12, moved=True),
+    # The last row in each part of a tile that a thread fetches in turn, with one to four columns in the last four.
+    *(_case(1, 1, 16 * (k % 4) + 5, 16 * (k // 4) + 9, 33 + (k + k // 4) % 4, mask="full", moved=True) for k in range(16)),
+    *(_case(1, 1, 16 * (k // 4) + 3, 16 * (k % 4) + 2, 24) for k in range(16)),
+    *(_case(1, 1, 8 * k + 3, 8 * (7 - k) + 5, 97 + k, mask="full", moved=True) for k in range(8)),
+    *(_case(1, 1, 8 * (7 - k) + 1, 8 * k + 2, 97 + k % 4, moved=k > 5) for k in range(8)),
+    *(_case(1, 1, 8 * k + 2, 8 * (7 - k) + 2, 100) for k in range(8)),
 )
 
 

@@ -89,8 +89,12 @@ def _step(kernel: Kernel | None) -> Any:
     return run
 
 
-SHAPES = ((1, 1), (4, 2), (7, 33), (9, 65), (3, 64), (6, 1000), (5, 1024), (3, 1028), (3, 2050), (2, 8192))
+SHAPES = (
+    (1, 1), (4, 2), (7, 33), (9, 65), (3, 64), (2, 196), (2, 300), (3, 420), (2, 516), (2, 640), (2, 800), (6, 1000),
+    (5, 1024), (3, 1028), (3, 2050), (2, 8192),
+)  # fmt: skip
 CASES = tuple({"rows": r, "cols": c, "smoothing": s} for r, c in SHAPES for s in (0.0, 0.1))
+CASES += tuple({"rows": 1, "cols": c} for c in (17000, 21000, 25000, 32768))
 CASES += ({"rows": 12, "cols": 64, "extreme": True}, {"rows": 12, "cols": 1030, "extreme": True})
 CASES += ({"rows": 3, "cols": 64, "moved": True}, {"rows": 1, "cols": 30000})
 CASES += ({"rows": 7, "cols": 60, "ignore_index": 3}, {"rows": 7, "cols": 1100, "ignore_index": 3})

@@ -27,7 +27,9 @@ V2 = Kernel("embedding_backward_v2", "embedding.cu", by_columns)
 V3 = Kernel("embedding_backward_v3", "embedding.cu", lambda tokens, cols: by_columns(tokens, cols // 4))
 
 
-def backward(index: Any, dy: Any, rows: int, padding_idx: int | None = None, launch: Any = launch, step: str = "") -> Any:
+def backward(
+    index: Any, dy: Any, rows: int, padding_idx: int | None = None, launch: Any = launch, step: str = "", onto: Any = None
+) -> Any:
     """The gradient for the table.
 
     Args:
@@ -35,16 +37,17 @@ def backward(index: Any, dy: Any, rows: int, padding_idx: int | None = None, lau
         dy: float32, contiguous, (..., cols).
         rows: of the table.
         padding_idx: a row that gets no gradient.
-    """
+        onto: (rows, cols), float32, contiguous: what the gradient is added to, in place; None for zeros.
+    """  # fmt: skip
     xp, cols, index = namespace(dy), dy.shape[-1], index.reshape(-1)
-    dw = xp.zeros((rows, cols), dy.dtype)
+    dw = xp.zeros((rows, cols), dy.dtype) if onto is None else onto
     step = step or ("v3" if wide(cols, dy, dw) else "v2")
     numbers = (index.size, cols, rows, -1 if padding_idx is None else padding_idx)
     if step == "v1":
         launch(V1, (index, dy, dw, *numbers), tokens=index.size, cols=cols)
     else:
         order = xp.argsort(index, kind="stable")
-        given = (index[order], order.astype(np.int32), dy, dw, *numbers)
+        given = (index[order], order.astype(np.int32), dy, dw, *numbers, int(onto is not None))
         launch(V3 if step == "v3" else V2, given, tokens=index.size, cols=cols)
     return dw
 
@@ -56,11 +59,12 @@ def _inputs(rng: Any, tokens: int, cols: int, rows: int, **options: Any) -> dict
         index = np.arange(tokens) // options["runs"]
     if options.get("strange"):  # no rows of the table
         index[-7:] = (-1, -5, rows, rows, rows + 1, 1 << 40, -1)
-    return {"index": rng.permutation(index), "dy": rng.standard_normal((tokens, cols), dtype=np.float32)}
+    onto = rng.standard_normal((rows, cols), dtype=np.float32) if options.get("onto") else None
+    return {"index": rng.permutation(index), "dy": rng.standard_normal((tokens, cols), dtype=np.float32), "onto": onto}
 
 
-def _reference(case: Case, index: Any, dy: Any) -> dict[str, Any]:
-    dw = np.zeros((case["rows"], dy.shape[1]))
+def _reference(case: Case, index: Any, dy: Any, onto: Any) -> dict[str, Any]:
+    dw = np.zeros((case["rows"], dy.shape[1])) if onto is None else onto.astype(np.float64)
     valid = (index >= 0) & (index < len(dw))
     np.add.at(dw, index[valid], dy[valid].astype(np.float64))
     if "padding" in case:
@@ -69,16 +73,22 @@ def _reference(case: Case, index: Any, dy: Any) -> dict[str, Any]:
 
 
 def _step(step: str) -> Any:
-    return lambda launch, case, index, dy: {"dw": backward(index, dy, case["rows"], case.get("padding"), launch, step)}
+    return lambda launch, case, index, dy, onto: {
+        "dw": backward(index, dy, case["rows"], case.get("padding"), launch, step, onto)
+    }
 
 
-CASES = (
+CASES: tuple[Case, ...] = (
     {"tokens": 1, "cols": 1, "rows": 1}, {"tokens": 5, "cols": 3, "rows": 2},
     {"tokens": 70, "cols": 36, "rows": 9, "padding": 4},
     {"tokens": 33, "cols": 132, "rows": 100}, {"tokens": 200, "cols": 8, "rows": 3, "popular": 0.9},
     {"tokens": 64, "cols": 1100, "rows": 7},
     {"tokens": 96, "cols": 64, "rows": 50, "popular": 1.0}, {"tokens": 130, "cols": 8, "rows": 5, "strange": True},
     {"tokens": 100, "cols": 7, "rows": 4, "strange": True}, {"tokens": 96, "cols": 5, "rows": 3, "runs": 32},
+    {"tokens": 130, "cols": 8, "rows": 5, "strange": True, "onto": True},
+    {"tokens": 101, "cols": 7, "rows": 5, "strange": True, "onto": True},
+    {"tokens": 96, "cols": 7, "rows": 3, "runs": 32, "onto": True},
+    {"tokens": 70, "cols": 8, "rows": 5, "runs": 16, "onto": True},
 )  # fmt: skip
 
 EMBEDDING_BACKWARD = Ladder(

@@ -14,13 +14,17 @@ import numpy as np
 from . import adam as _adam
 from . import attention as _attention
 from . import cross_entropy as _cross_entropy
+from . import embedding as _embedding
 from . import gelu as _gelu
+from . import im2col as _im2col
 from . import layer_norm as _layer_norm
 from . import matmul as _matmul
 from . import softmax as _softmax
-from .launcher import MOST, namespace
+from .launcher import MOST, most_shared, namespace
 
 Array = Any
+
+EVERYWHERE = 64 * 1024  # bytes of shared memory that a block may have on every card that the kernels are for
 
 
 def takes(*arrays: Array | None) -> bool:
@@ -102,6 +106,20 @@ def _over_rows(x: Array, dim: int, dtype: Any, log: bool) -> Any:
     return _softmax.forward(rows(x, x.shape[-1]), log).reshape(x.shape)
 
 
+def softmax_slope(g: Array, y: Array, dim: int) -> Any:
+    return _slope_over_rows(g, y, dim, log=False)
+
+
+def log_softmax_slope(g: Array, y: Array, dim: int) -> Any:
+    return _slope_over_rows(g, y, dim, log=True)
+
+
+def _slope_over_rows(g: Array, y: Array, dim: int, log: bool) -> Any:
+    if not takes(g, y) or not y.ndim or dim not in (-1, y.ndim - 1) or g.shape != y.shape:
+        return NotImplemented
+    return _softmax.backward(rows(y, y.shape[-1]), rows(g, y.shape[-1]), log).reshape(y.shape)
+
+
 def cross_entropy(logits: Array, target: Array, *, ignore_index: int) -> Any:
     """The mean loss. The gradient is computed from the logits again: to keep it would cost as much traffic, and memory."""
     if not takes(logits) or logits.ndim != 2:
@@ -127,6 +145,9 @@ def cross_entropy_backward(
 def attention(query: Array, key: Array, value: Array, *, scale: float, is_causal: bool, mask: Any = None) -> Any:
     if not takes(query, key, value) or not _attention.supports(query, key, value):
         return NotImplemented
+    needed = _attention.shared_memory(query.shape[-1])
+    if needed > EVERYWHERE and needed > most_shared(query):
+        return NotImplemented  # the backward of wide heads, on sm_75
     if mask is not None:
         if not _lies_along(mask, query, key):
             return NotImplemented
@@ -174,6 +195,64 @@ def product(a: Array, b: Array, bias: Any = None) -> Any:
 def _transposed(x: Array) -> bool:
     """Whether a matrix lies in memory as the transpose of a contiguous one: the kernel reads that as it is."""
     return not x.flags.c_contiguous and x.swapaxes(-1, -2).flags.c_contiguous
+
+
+# --------------------------------------------------------------------------------------------- tables, convolutions
+
+
+def add_rows(table: Array, index: Any, values: Array) -> Any:
+    """`table[index] += values` in place, every row as often as it comes, and in the same order in every run."""
+    index = index if isinstance(index, tuple) else (index,)
+    if not index or not all(isinstance(i, slice) and i == slice(None) for i in index[1:]):
+        return NotImplemented
+    places = index[0]
+    if type(places) is not type(table) or places.dtype.kind not in "iu" or not takes(table, values) or table.ndim != 2:
+        return NotImplemented
+    if values.shape != (*places.shape, table.shape[1]) or not table.flags.c_contiguous or places.size > MOST:
+        return NotImplemented
+    numbers = places.astype(np.int64, copy=False)
+    numbers = namespace(table).where(numbers < 0, numbers + len(table), numbers)  # -1 is the last row
+    _embedding.backward(numbers, dense(values), len(table), onto=table)
+    return None
+
+
+def _pixels(x: Array, kernel: tuple[int, ...], geometry: Any) -> Any:
+    """The columns of a convolution over images, a window in each, for each image and group; NotImplemented for others."""
+    if len(kernel) != 2 or not takes(x) or len(x) > 65535 or x.shape[1] * math.prod(kernel) > 65535:
+        return NotImplemented
+    columns = _im2col.im2col(dense(x), kernel, geometry.stride, (0, 0), geometry.dilation)
+    return columns.reshape(len(x), geometry.groups, -1, columns.shape[-1])
+
+
+def conv(input: Array, weight: Array, *, geometry: Any) -> Any:
+    columns = _pixels(input, weight.shape[2:], geometry) if takes(weight) else NotImplemented
+    if columns is NotImplemented or not columns.size:
+        return NotImplemented
+    counts = _im2col.out_size(input.shape[2:], weight.shape[2:], geometry.stride, (0, 0), geometry.dilation)
+    kernels = weight.reshape(geometry.groups, -1, columns.shape[2])
+    return (kernels @ columns).reshape(len(input), len(weight), *counts)
+
+
+def correlate(input: Array, other: Array, *, kernel: tuple[int, ...], geometry: Any) -> Any:
+    columns = _pixels(input, kernel, geometry) if takes(other) else NotImplemented
+    if columns is NotImplemented or not columns.size:
+        return NotImplemented
+    outputs = other.reshape(len(other), geometry.groups, -1, columns.shape[-1])
+    total = (outputs @ columns.swapaxes(-1, -2)).sum(axis=0)
+    return total.reshape(other.shape[1], -1, *kernel)
+
+
+def conv_transpose(input: Array, weight: Array, *, size: tuple[int, ...], geometry: Any) -> Any:
+    many = weight.shape[1] * geometry.groups
+    if len(size) != 2 or not takes(input, weight) or len(input) > 65535 or many > 65535:
+        return NotImplemented
+    kernels = weight.reshape(geometry.groups, len(weight) // geometry.groups, -1)
+    outputs = input.reshape(len(input), geometry.groups, kernels.shape[1], -1)
+    columns = (kernels.swapaxes(-1, -2) @ outputs).reshape(len(input), -1, outputs.shape[-1])
+    if not 0 < columns.size <= MOST:
+        return NotImplemented
+    kernel = (weight.shape[2], weight.shape[3])
+    return _im2col.col2im(dense(columns), (size[0], size[1]), kernel, geometry.stride, (0, 0), geometry.dilation)
 
 
 # -------------------------------------------------------------------------------------------------------- optimizers

@@ -61,6 +61,47 @@ extern "C" __global__ void __launch_bounds__(256) im2col_v3(
     }
 }
 
+__device__ __forceinline__ void store_four(float* p, float a, float b, float c, float d) {
+    *reinterpret_cast<float4*>(p) = make_float4(a, b, c, d);
+}
+
+// v4. For filters that move by one pixel and take neighbours, if a row of the output is a multiple of four: a thread does
+// four neighbouring pixels, and stores them 16 bytes at a time. The plane lies in shared memory with its padding, so that
+// nothing is checked. Its rows are `pitch` apart, and the image begins at a multiple of four in them: where the filter
+// begins, up to three numbers before the padding are skipped.
+extern "C" __global__ void __launch_bounds__(256) im2col_v4(
+    const float* __restrict__ x, float* __restrict__ columns, int channels, int H, int W, int kh, int kw, int oh, int ow,
+    int stride_h, int pad_h, int pad_w, int dilation_h, int pitch) {
+    extern __shared__ __align__(16) float image[]; // (H + 2 pad_h) x pitch
+    size_t plane = (size_t)blockIdx.z * channels + blockIdx.y;
+    int pixels = oh * ow, left = (pad_w + 3) & ~3, skip = left - pad_w, size = (H + 2 * pad_h) * pitch;
+    x += plane * H * W, columns += plane * kh * kw * pixels;
+    const int width = W % 4 == 0 && ((unsigned long long)x & 15) == 0 ? 4 : 1; // of what is fetched at once
+    for (int p = width * threadIdx.x; p < size; p += width * blockDim.x) {
+        int y = p / pitch - pad_h, z = p % pitch - left;
+        bool inside = (unsigned)y < H && (unsigned)z < W;
+        const float* from = x + y * W + z;
+        if (width == 1) image[p] = inside ? *from : 0.f;
+        else *reinterpret_cast<float4*>(image + p) = inside ? *reinterpret_cast<const float4*>(from) : make_float4(0.f, 0.f, 0.f, 0.f);
+    }
+    __syncthreads();
+    for (int pixel = 4 * threadIdx.x; pixel < pixels; pixel += 4 * blockDim.x) {
+        const float* from = image + pixel / ow * stride_h * pitch + pixel % ow;
+        float* to = columns + pixel; // where the first four columns of the row of the filter go
+        for (int i = 0; i < kh; i++, from += dilation_h * pitch, to += kw * pixels) {
+            float4 a = *reinterpret_cast<const float4*>(from), b = a;
+            for (int j = -skip; j < kw; j += 4, a = b) {
+                float* at = to + j * pixels;
+                if (j + 1 < kw) b = *reinterpret_cast<const float4*>(from + skip + j + 4);
+                if (j >= 0) store_four(at, a.x, a.y, a.z, a.w);
+                if (j + 1 >= 0 && j + 1 < kw) store_four(at + pixels, a.y, a.z, a.w, b.x);
+                if (j + 2 >= 0 && j + 2 < kw) store_four(at + 2 * pixels, a.z, a.w, b.x, b.y);
+                if (j + 3 < kw) store_four(at + 3 * pixels, a.w, b.x, b.y, b.z);
+            }
+        }
+    }
+}
+
 // v1. Everyone adds to the image with atomics: a pixel is fetched and stored as often as the filter covers it, and sums
 // differ in their last digits from run to run. x comes in as zeros.
 extern "C" __global__ void __launch_bounds__(256) col2im_v1(

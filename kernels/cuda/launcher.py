@@ -226,6 +226,19 @@ def _function(kernel: Kernel) -> Any:
         return _functions[key]
 
 
+_shared: dict[tuple[Any, int], int] = {}
+
+
+def most_shared(array: Any) -> int:
+    """How many bytes of shared memory a block may have on the device of an array, if its kernel asks for them."""
+    from minigrad import backend
+
+    cp, number = backend.cupy(), int(array.device.id)
+    if (cp, number) not in _shared:
+        _shared[cp, number] = int(cp.cuda.runtime.getDeviceProperties(number)["sharedMemPerBlockOptin"])
+    return _shared[cp, number]
+
+
 def launch(kernel: Kernel, args: tuple, **sizes: int) -> None:
     """Start a kernel on the current stream.
 

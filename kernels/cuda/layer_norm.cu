@@ -291,18 +291,21 @@ template <bool RMS>
 __device__ __forceinline__ void held_slopes(
     const float* x, const float* weight, const float* dy, const float* stats, float* dx, float* partial, int rows, int cols,
     int many) {
-    extern __shared__ __align__(16) float shared[]; // 2 * 32 floats for each group, then weight; in the end the sums
+    extern __shared__ __align__(16) float shared[]; // 2 * 32 floats for each group, then stats, weight; in the end the sums
     Group g(shared);
-    float* w = shared + 64 * blockDim.y;
+    float2* kept = reinterpret_cast<float2*>(shared + 64 * blockDim.y) + 32 * threadIdx.y; // the stats of 32 rows
+    float* w = shared + 128 * blockDim.y;
     for (int c = threadIdx.y * blockDim.x + threadIdx.x; c < cols; c += blockDim.x * blockDim.y) w[c] = weight ? weight[c] : 1.f;
-    __syncthreads();
     float dw[FEW] = {}, db[FEW] = {};
-    int from = (blockIdx.x * blockDim.y + threadIdx.y) * many, lane = threadIdx.x & 31;
-    float2 kept = make_float2(0.f, 0.f);
+    int from = (blockIdx.x * blockDim.y + threadIdx.y) * many;
     for (int i = 0; i < many; i++) {
         int row = from + i;
-        if (i % 32 == 0 && lane < many - i && row + lane < rows) kept = stats_of<RMS>(stats, row + lane); // of 32 rows at once
-        float mean = __shfl_sync(ALL, kept.x, i & 31), rstd = __shfl_sync(ALL, kept.y, i & 31);
+        if (i % 32 == 0) {
+            int left = min(many - i, rows - row);
+            if (g.thread < 32) kept[g.thread] = g.thread < left ? stats_of<RMS>(stats, row + g.thread) : make_float2(0.f, 0.f);
+            __syncthreads(); // the first of these is for w, too
+        }
+        float mean = kept[i & 31].x, rstd = kept[i & 31].y;
         float h[FEW], d[FEW], sum = 0.f, dot = 0.f;
         load_row(h, x + (size_t)row * cols, row < rows ? cols : 0, mean, g); // nothing behind the last row: h = 0, d = 0
         load_row(d, dy + (size_t)row * cols, row < rows ? cols : 0, 0.f, g);

@@ -10,6 +10,7 @@ from ..ladder import Case, Ladder, Step
 from .launcher import Kernel, Launch, ceil_div, launch, namespace
 
 BLOCKS = 128  # of a kernel that stays: about one for each multiprocessor of a large card
+SLICES = 96  # the same of a gradient: fewer, for each writes two rows of sums that are read again
 WARP_COLS, BLOCK_COLS = 768, 8192  # the longest rows that the registers of a warp, and of a block, hold
 
 
@@ -35,11 +36,14 @@ def by_blocks(rows: int, cols: int) -> Launch:
 
 
 def groups(rows: int, cols: int) -> Launch:
-    """As many groups of threads in a block as there is room for; each group shares a row, 8 numbers for a thread."""
-    threads = 32 * ceil_div(cols, 256)
-    together = max(1, min(1024 // threads, ceil_div(rows, BLOCKS)))
-    shared = 4 * max(64 * together + cols, 2 * cols)
-    return Launch((min(BLOCKS, ceil_div(rows, together)),), (threads, together), shared)
+    """As many groups of threads in a block as there is room for; each group shares a row, 8 numbers at most for a thread.
+
+    A group is 1, 2, 4, ... warps: three warps would fill a block of 1,024 threads only to 960.
+    """
+    threads = 32 << max(0, ceil_div(cols, 256) - 1).bit_length()
+    together = max(1, min(1024 // threads, ceil_div(rows, SLICES)))
+    each = max(1, ceil_div(rows, SLICES * together))
+    return Launch((ceil_div(rows, each * together),), (threads, together), 4 * max(128 * together + cols, 2 * cols))
 
 
 def rows_each(rows: int, cols: int) -> int:
@@ -203,7 +207,10 @@ def _backward_step(step: str | None) -> Any:
     return run
 
 
-SHAPES = ((1, 1), (3, 2), (5, 33), (7, 100), (40, 256), (33, 768), (2, 1024), (3, 1028), (2, 1001), (300, 64), (2, 4100))
+SHAPES = (
+    (1, 1), (3, 2), (5, 33), (7, 100), (2, 196), (40, 256), (3, 420), (2, 520), (3, 640), (33, 768), (2, 1024), (3, 1028),
+    (2, 1001), (300, 64), (257, 776), (2, 4100),
+)  # fmt: skip
 CASES = tuple({"rows": r, "cols": c, "rms": rms} for r, c in SHAPES for rms in (False, True))
 CASES += ({"rows": 3, "cols": 64, "moved": True},)
 CASES += ({"rows": 5, "cols": 132, "bare": True}, {"rows": 5, "cols": 35, "bare": True, "rms": True})

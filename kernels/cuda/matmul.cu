@@ -252,13 +252,12 @@ __device__ __forceinline__ void product(
 #pragma unroll
     for (int j = 0; j < 8; j += 4) {
         int c = col0 + col + 4 * j;
-        float add[4];
-#pragma unroll
-        for (int x = 0; x < 4; x++) add[x] = bias && c + x < N ? bias[c + x] : 0.f;
+        float add[4] = {};
+        if (WIDE && bias && c < N) read_four(add, bias + c);
 #pragma unroll
         for (int i = 0; i < 8; i++) {
-            int r = row0 + row + i % 4 + i / 4 * 32;
-            if (r >= M || c >= N) continue;
+            int r = row0 + row + i % 4 + i / 4 * 32, last = !A_ALONG && WIDE ? r - i % 4 : r; // M is a multiple of 4 then
+            if (last >= M || c >= N) continue;
             float v[4];
 #pragma unroll
             for (int x = 0; x < 4; x++) v[x] = activate(acc[i][j + x] + add[x], activation);

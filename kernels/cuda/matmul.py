@@ -180,7 +180,21 @@ LAYOUTS = tuple(
     )
     for M, N, K in shapes
 )
+# The border of the result in each part of a tile that a thread has, and a last tile of K of each length.
+EDGES = tuple(
+    _mnk(M, N, K, layout=layout, force=(kind, 1))
+    for layout in ("nn", "nt", "tn")
+    for kind, shapes in (
+        ("any", ((4, 4, 1), (5, 21, 2), (6, 6, 5), (7, 23, 9), (36, 20, 13), (37, 5, 3), (38, 22, 7), (39, 7, 11),
+                 (39, 4, 2), (39, 21, 2), (39, 6, 2), (39, 23, 2))),
+        *((kind, ((4, 4, 2), (36, 20, 6), (4, 20, 10), (36, 4, 14)) if layout == "tn" else (
+            (4, 4, 4), (5, 20, 8), (6, 4, 12), (7, 20, 4), (36, 20, 12), (37, 4, 8), (38, 20, 4), (39, 4, 12),
+        )) for kind in ("large", "small")),
+    )
+    for M, N, K in shapes
+)  # fmt: skip
 MORE = (
+    *(_mnk(36, N, 8, bias=True, layout=layout, force=("large", 1)) for layout in ("nn", "nt", "tn") for N in (4, 20)),
     *(_mnk(36, 132, 20, batch=3, layout=layout, force=("large", 1)) for layout in ("nn", "nt", "tn")),
     _mnk(36, 20, 12, batch=2, shared="b"),
     _mnk(36, 20, 64, batch=2, shared="a", force=("small", 2)),
@@ -208,7 +222,7 @@ MATMUL = Ladder(
     ),
     inputs=_inputs,
     reference=_reference,
-    cases=(*PLAIN, *LAYOUTS, *MORE),
+    cases=(*PLAIN, *LAYOUTS, *EDGES, *MORE),
     example=_mnk(512, 512, 512, force=("large", 1)),
     tolerance=1e-4,
     minimum_bytes=lambda M, N, K, **options: 4 * (M * K + K * N + M * N),

@@ -45,6 +45,18 @@ def _reference(case: Case, a: Any, b: Any, bias: Any) -> dict[str, Any]:
     return {"c": c if bias is None else c + bias}
 
 
+# Where a result ends, in each part of a tile that a lane has.
+BORDERS = (*((8 * k + 4, 28) for k in range(8)), *((60, 8 * k + 4) for k in range(3)))
+
+
+def _no_halves(rng: Any, **case: Any) -> dict[str, Any]:
+    """Numbers that are not in the middle between two of TF32: sm_90 rounds those to even, what came before away from zero."""
+    inputs = _inputs(rng, **case)
+    for name in ("a", "b"):
+        inputs[name].view(np.uint32)[...] |= 1
+    return inputs
+
+
 MATMUL_TF32 = Ladder(
     name="matmul_tf32",
     file="matmul_tf32.cu",
@@ -53,10 +65,11 @@ MATMUL_TF32 = Ladder(
              lambda launch, case, a, b, bias: {"c": product(a, b, case.get("layout", "nn"), bias, launch)},
              tuple(KERNELS.values()), arch="sm_80", used=True),
     ),
-    inputs=_inputs,
+    inputs=_no_halves,
     reference=_reference,
     cases=(
         *(_mnk(*s, layout=layout) for layout in KERNELS for s in ((4, 4, 4), (132, 140, 36), (128, 128, 48), (68, 260, 16))),
+        *(_mnk(M, N, 4, layout=layout, bias=bias) for layout in KERNELS for M, N in BORDERS for bias in (True, False)),
         _mnk(20, 12, 24, batch=3, bias=True), _mnk(8, 4, 0, bias=True),
     ),
     example=_mnk(512, 512, 512),

@@ -18,6 +18,8 @@ from .findings import Finding
 from .launch import ORDERS, Module, Result
 from .stored import ARCH, module
 
+GAP = 4096  # bytes between the arrays of a run, so that what leaves one array does not land in the next
+
 
 @dataclass(frozen=True)
 class Record:
@@ -65,7 +67,8 @@ class Runner:
 def run(ladder: Ladder, step: Step, case: Case, runner: Runner) -> tuple[dict[str, Any], dict[str, Any]]:
     """Run a step on fresh inputs; its outputs and what they should be."""
     inputs = ladder.inputs(np.random.default_rng(len(str(dict(case)))), **case)
-    want = ladder.reference(case, **{name: _copy(value) for name, value in inputs.items()})
+    want = ladder.reference(case, **{name: _each(np.copy, value) for name, value in inputs.items()})
+    inputs = {name: _each(_alone, value) for name, value in inputs.items()}
     arrays = [value for value in inputs.values() if isinstance(value, np.ndarray)]
     arrays += [item for value in inputs.values() if isinstance(value, (list, tuple)) for item in value]
     runner.memory = [array for array in arrays if isinstance(array, np.ndarray)]
@@ -74,24 +77,39 @@ def run(ladder: Ladder, step: Step, case: Case, runner: Runner) -> tuple[dict[st
     return got, want
 
 
-def _copy(value: Any) -> Any:
+def _each(change: Callable[[np.ndarray], np.ndarray], value: Any) -> Any:
+    """An input with its arrays changed: an array, a list of them, or something else, which stays."""
     if isinstance(value, (list, tuple)):
-        return type(value)(_copy(item) for item in value)
-    return value.copy() if isinstance(value, np.ndarray) else value
+        return type(value)(_each(change, item) for item in value)
+    return change(value) if isinstance(value, np.ndarray) else value
+
+
+def _room(shape: Any, dtype: Any, shift: int = 0) -> np.ndarray:
+    """An array of NaN with a GAP on either side, `shift` bytes behind a sector's beginning as counts.py sees it."""
+    count = int(np.prod(shape, dtype=int)) * np.dtype(dtype).itemsize
+    raw = np.full(count + 2 * GAP, 0xFF, np.uint8)
+    return raw[GAP + shift : GAP + shift + count].view(dtype).reshape(shape)
+
+
+def _alone(array: np.ndarray) -> np.ndarray:
+    """The same numbers at such a place, no better aligned than they were."""
+    moved = _room(array.shape, array.dtype, array.ctypes.data % 16)
+    moved[...] = array
+    return moved
 
 
 @contextlib.contextmanager
 def _nothing_left_over() -> Iterator[None]:
-    """Fresh arrays hold NaN, lest what an earlier run left in this memory pass for what a kernel should have written."""
-    empty = np.empty
+    """Fresh arrays lie apart and hold NaN, lest what an earlier run left there pass for what a kernel should have written."""
 
-    def fresh(*args: Any, **options: Any) -> np.ndarray:
-        array = empty(*args, **options)
-        array.view(np.uint8).fill(0xFF) if array.ndim else array.reshape(1).view(np.uint8).fill(0xFF)
+    def zeros(shape: Any, dtype: Any = float) -> np.ndarray:
+        array = _room(shape, dtype)
+        array[...] = 0
         return array
 
-    like = lambda array, dtype=None, **more: fresh(array.shape, dtype or array.dtype)
-    with mock.patch.object(np, "empty", fresh), mock.patch.object(np, "empty_like", like):
+    empty = lambda shape, dtype=float: _room(shape, dtype)
+    like = lambda array, dtype=None: _room(array.shape, dtype or array.dtype)
+    with mock.patch.multiple(np, empty=empty, empty_like=like, zeros=zeros):
         yield
 
 

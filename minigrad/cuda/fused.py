@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from .. import backend as places
-from ..ops import attention, elementwise, linalg, loss, norm, reduction
+from ..ops import attention, conv, elementwise, indexing, linalg, loss, norm, reduction
 from ..optim import optimizer
 
 
@@ -23,8 +23,25 @@ def _later(name: str) -> Callable:
 
 for _formula in (norm._layer_norm, norm._rms_norm, elementwise._gelu, loss._cross_entropy, attention._attention):
     _formula.fused("cuda", _later(_formula.op.name), _later(f"{_formula.op.name}_backward"))
-for _operation in (reduction.softmax, reduction.log_softmax):
+for _operation in (conv.conv, conv.conv_transpose, conv.correlate):
     _operation.fast("cuda")(_later(_operation.op.name))
+
+
+def _with_slope(slope: Any, name: str, forward: Callable | None = None) -> Callable:
+    """A kernel for an operation, or none, and one for its slope: that is offered when a type of arrays first comes by."""
+    kernel = _later(name)
+
+    def call(input: Any, *others: Any, **options: Any) -> Any:
+        slope.kernels.setdefault(type(input), kernel)
+        return NotImplemented if forward is None else forward(input, *others, **options)
+
+    return call
+
+
+reduction.softmax.fast("cuda")(_with_slope(reduction._softmax_slope, "softmax_slope", _later("softmax")))
+reduction.safe_softmax.fast("cuda")(_with_slope(reduction._softmax_slope, "softmax_slope"))
+reduction.log_softmax.fast("cuda")(_with_slope(reduction._log_softmax_slope, "log_softmax_slope", _later("log_softmax")))
+indexing._embedding.fast("cuda")(_with_slope(indexing._scatter, "add_rows"))
 optimizer.STEPS["cuda"] = _later("step")
 
 

@@ -115,11 +115,10 @@ def put(g, shape, index, repeats):
     return At(g, shape, index, _scatter if repeats else None)
 
 
+@op_module.with_kernel(kernels.add_rows)
 def _scatter(target, index, value):
     """`target[index] += value`, where a place may come twice."""
-    fast = type(target) is np.ndarray and op_module.fast_paths.get()
-    if not fast or kernels.add_rows(target, index, value) is NotImplemented:
-        backend.scatter_add(backend.namespace(target), target, index, value)
+    backend.scatter_add(backend.namespace(target), target, index, value)
 
 
 @op(input=lambda g, index: g[index])

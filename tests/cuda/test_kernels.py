@@ -90,15 +90,20 @@ CASES = {
     "rms_norm": (lambda x, w: F.rms_norm(x, (12,), w, 1e-5), [draw(2, 5, 12), draw(12)], ["rms_norm"]),
     "gelu": (lambda x: F.gelu(x), [draw(5, 33)], ["gelu", "gelu_backward"]),
     "gelu tanh": (lambda x: F.gelu(x[:, ::2], approximate="tanh"), [draw(5, 33)], ["gelu_tanh", "gelu_tanh_backward"]),
-    "softmax": (lambda x: x.softmax(-1), [draw(3, 5, 9)], ["softmax"]),
+    "softmax": (lambda x: x.softmax(-1), [draw(3, 5, 9)], ["softmax_v4", "softmax_backward_v2"]),
+    "softmax of long rows": (lambda x: x.softmax(-1), [draw(2, 1028)], ["softmax_v5", "softmax_backward_v3"]),
     "softmax of another dimension": (lambda x: x.softmax(0), [draw(5, 9)], []),
-    "log_softmax": (lambda x: x.log_softmax(1), [draw(5, 1030)], ["log_softmax"]),
+    "log_softmax": (lambda x: x.log_softmax(1), [draw(5, 1030)], ["log_softmax_v5", "log_softmax_backward_v3"]),
     "cross_entropy": (lambda x: F.cross_entropy(x, mg.tensor([1, 6, 0, 3], device=x.device)), [draw(4, 7)], ["cross_entropy"]),
     "cross_entropy with ignored rows": (
         lambda x: F.cross_entropy(x, mg.tensor([1, -100, 0, -100], device=x.device)), [draw(4, 1031)], ["cross_entropy"],
     ),
     "cross_entropy of nothing": (lambda x: F.cross_entropy(x, mg.tensor([5, 5], device=x.device), ignore_index=5), [draw(2, 7)], ["cross_entropy"]),
     "attention": (lambda q, k, v: F.scaled_dot_product_attention(q, k, v), [draw(2, 3, 9, 8), draw(2, 3, 11, 8), draw(2, 3, 11, 8)], ["attention"]),
+    "attention with wide heads": (
+        lambda q, k, v: F.scaled_dot_product_attention(q, k, v), [draw(1, 2, 9, 72), draw(1, 2, 11, 72), draw(1, 2, 11, 72)],
+        ["attention_v2_d128", "attention_backward_kv_v2_d128"],
+    ),
     "causal attention": (
         lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True), [draw(2, 70, 16), draw(2, 70, 16), draw(2, 70, 16)], ["attention"],
     ),
@@ -114,8 +119,27 @@ CASES = {
         lambda q, k, v: F.scaled_dot_product_attention(q, k, v, attn_mask=mg.arange(3.0, device=q.device).reshape(1, 1, 1, 3)),
         [draw(2, 2, 4, 8), draw(2, 2, 3, 8), draw(2, 2, 3, 8)], ["attention"],
     ),
+    "embedding": (lambda w: F.embedding(mg.tensor([[1, 4, 1], [0, 1, 4]], device=w.device), w), [draw(5, 8)], ["embedding_backward_v3"]),
+    "embedding of odd rows": (
+        lambda w: F.embedding(mg.tensor([2, 0, 2, 2], device=w.device), w, padding_idx=0), [draw(3, 7)], ["embedding_backward_v2"],
+    ),
+    "rows picked twice": (
+        lambda w: F.embedding(mg.tensor([0, 2, 1], device=w.device), w) * w[mg.tensor([-1, 0, -1], device=w.device)],
+        [draw(3, 8)], ["embedding_backward_v3"],
+    ),
+    "conv2d": (
+        lambda x, w, b: F.conv2d(x, w, b, padding=1), [draw(2, 3, 6, 8), draw(4, 3, 3, 3), draw(4)], ["im2col_v4", "col2im_v2"],
+    ),
+    "conv2d with strides and groups": (
+        lambda x, w: F.conv2d(x, w, stride=(2, 1), dilation=(1, 2), groups=2), [draw(2, 4, 9, 7), draw(6, 2, 3, 2)],
+        ["im2col_v3", "col2im_v2"],
+    ),
+    "conv_transpose2d": (
+        lambda x, w: F.conv_transpose2d(x, w, stride=2, padding=1), [draw(2, 3, 4, 5), draw(3, 2, 3, 3)], ["im2col", "col2im_v2"],
+    ),
+    "conv1d": (lambda x, w: F.conv1d(x, w), [draw(2, 3, 9), draw(4, 3, 3)], []),
     "attention with wide values": (
-        lambda q, k, v: F.scaled_dot_product_attention(q, k, v), [draw(2, 3, 4), draw(2, 5, 4), draw(2, 5, 3)], [],
+        lambda q, k, v: F.scaled_dot_product_attention(q, k, v), [draw(2, 3, 4), draw(2, 5, 4), draw(2, 5, 3)], ["softmax_backward"],
     ),
 }  # fmt: skip
 
@@ -139,6 +163,24 @@ def test_kernels_agree_with_the_formulas(kernels: list, name: str) -> None:
     assert bool(kernels) == bool(used)
     for kernel in used:
         assert any(launched.startswith(kernel) for launched in kernels), kernels
+
+
+@pytest.mark.parametrize(("bytes_of_shared_memory", "columns", "used"), [
+    (64 * 1024, 64, True), (64 * 1024, 65, False), (99 * 1024, 128, True),  # sm_75, and sm_86 and sm_89
+])  # fmt: skip
+def test_attention_needs_room_in_shared_memory(
+    kernels: list, cupy: Any, monkeypatch: pytest.MonkeyPatch, bytes_of_shared_memory: int, columns: int, used: bool
+) -> None:
+    properties = cupy.cuda.runtime.getDeviceProperties(0) | {"sharedMemPerBlockOptin": bytes_of_shared_memory}
+    monkeypatch.setattr(cupy.cuda.runtime, "getDeviceProperties", lambda number: properties)
+    monkeypatch.setattr(launcher, "_shared", {})
+    arrays = [draw(1, 5, columns), draw(1, 7, columns), draw(1, 7, columns)]
+    found = results(F.scaled_dot_product_attention, arrays, "cuda")
+    with use_fast_paths(False):
+        expected = results(F.scaled_dot_product_attention, arrays, "cpu")
+    for a, b in zip(found, expected):
+        np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5)
+    assert any(name.startswith("attention") for name in kernels) == used
 
 
 PRODUCTS = [((5, 7), (7, 3)), ((2, 5, 7), (7, 4)), ((2, 3, 5, 8), (2, 3, 8, 4)), ((33, 64), (64, 36))]

@@ -92,6 +92,8 @@ CALLS = {
     "gelu of a column": (lambda x: F.gelu(x[1:3]), [draw(5, 33)]),
     "layer_norm": (lambda x, w, b: F.layer_norm(x, (8,), w, b), [draw(2, 3, 8), draw(8), draw(8)]),
     "rms_norm": (lambda x, w: F.rms_norm(x.reshape(4, 7), (7,), w, 1e-5), [draw(28), draw(7)]),
+    "softmax": (lambda x: x.softmax(-1), [draw(3, 9)]),
+    "log_softmax": (lambda x: x.log_softmax(-1), [draw(2, 516)]),
     "attention": (lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True), [draw(2, 2, 5, 8)] * 3),
     "a chain": (lambda x, w, b: F.gelu(F.layer_norm(F.gelu(x), (12,), w, b)).reshape(2, 3, 12), [draw(6, 12), draw(12), draw(12)]),
 }

@@ -114,6 +114,30 @@ def test_findings_say_who_and_where():
     )
 
 
+@pytest.mark.parametrize("mode", ["fast", "checked"])
+@pytest.mark.parametrize("lanes", [1, 32])
+def test_an_access_that_begins_inside_may_end_outside(lanes: int, mode: str):
+    """16 bytes from an array of which 12 are left: in each lane, where all go through one check, and in one alone."""
+    kernel = module(kernel_text("ld.param.u64 %rd0, [x]; ld.global.v4.u32 {%r1, %r2, %r3, %r4}, [%rd0];", ".param .u64 x")).get("k")
+    kernel.launch((1,), (lanes,), (np.zeros(4, np.uint32),), mode=mode)
+    try:
+        kinds = [f.kind for f in kernel.launch((1,), (lanes,), (np.zeros(3, np.uint32),), mode=mode).findings]
+    except KernelFault as fault:
+        kinds = [f.kind for f in fault.findings]
+    assert set(kinds) == {"out of bounds"}
+
+
+def test_wide_accesses_to_shared_memory_go_by_quarters():
+    """16 bytes for each lane: eight lanes at a time, here each two of them in the same banks; another eight in the others."""
+    body = """.shared .align 16 .b8 buffer[1024]; mov.u32 %r0, %tid.x; mov.u32 %r2, buffer; and.b32 %r3, %r0, 3; shr.u32 %r4, %r0, 1;
+        and.b32 %r4, %r4, 4; add.u32 %r3, %r3, %r4; shl.b32 %r3, %r3, 4; shr.u32 %r5, %r0, 2; shl.b32 %r5, %r5, 7;
+        add.u32 %r3, %r3, %r5; add.u32 %r1, %r2, %r3; st.shared.v4.u32 [%r1], {%r0, %r0, %r0, %r0};"""
+    result = module(kernel_text(body, "")).get("k").launch((1,), (32,), (), mode="checked")
+    assert result.counts is not None and not result.findings
+    total = result.counts.totals()
+    assert (total.wavefronts, total.ideal_wavefronts) == (8, 4)
+
+
 def test_fast_mode_is_safe():
     """No address of a kernel ever reaches memory that is not its own: fast mode raises, too."""
     for name in ("beyond an array", "before an array", "null pointer", "beyond shared memory"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,24 @@ def test_a_wrong_kernel_is_told(change: tuple[str, str], problem: str, monkeypat
         assert any("another thread writes, with no barrier" in text for text in problems)
     else:
         assert any(problem in text for text in problems), problems
+
+
+def test_arrays_of_a_run_lie_apart(doubling: Ladder):
+    """What leaves one array must not land in another, where nobody would notice."""
+    places = []
+
+    def run(launch, case, x, y, z):
+        places.extend(sorted((a.ctypes.data, a.nbytes) for a in (x, *y, np.empty(5), np.zeros((2, 3), np.float32), np.empty_like(x))))
+        return {"y": x}
+
+    moved = np.zeros(9, np.float32)[1:]
+    ladder = dataclasses.replace(
+        doubling, inputs=lambda rng, n: {"x": np.ones(n), "y": [np.ones(n), moved], "z": None}, reference=lambda case, x, y, z: {"y": x}
+    )
+    got, want = check.run(ladder, dataclasses.replace(doubling.step(), run=run), {"n": 3}, check.Runner())
+    assert (got["y"] == want["y"]).all() and len(places) == 6
+    assert all(start + size + 4096 <= after for (start, size), (after, _) in itertools.pairwise(places))
+    assert any(start % 16 == moved.ctypes.data % 16 != 0 for start, _ in places), "alignment stays as it was"
 
 
 def test_outputs_of_a_wrong_shape_or_name(doubling: Ladder):

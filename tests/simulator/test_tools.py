@@ -21,6 +21,7 @@ from minigrad.kernels.simulator import (
     ptx,
     stored,
 )
+from minigrad.kernels.simulator.counts import Cost
 from minigrad.kernels.simulator.program import Program
 
 from .harness import HEADER, kernel_text, module, tools
@@ -180,6 +181,12 @@ def test_compile_and_launch():
         function((3,), (128,), (x, np.zeros(400, np.float32), np.int32(301), np.float32(2)))
 
 
+def test_what_the_ratios_of_a_cost_are():
+    cost = Cost(sectors=10, ideal_sectors=4, wavefronts=6, ideal_wavefronts=4)
+    assert (cost.traffic, cost.efficiency, cost.conflicts) == (320, 0.4, 1.5)
+    assert (Cost().traffic, Cost().efficiency, Cost().conflicts) == (0, 1.0, 1.0)
+
+
 @needs_nvrtc
 def test_counts():
     """300 numbers in blocks of 128: 38 sectors are read and 38 written, and each line knows its own."""
@@ -189,6 +196,7 @@ def test_counts():
     total = counts.totals()
     assert (total.sectors, total.ideal_sectors, total.global_bytes, total.flops) == (76, 76, 2400, 300)
     assert (total.wavefronts, total.conflicts, total.efficiency) == (12 + 10, 1.0, 1.0)
+    assert total.traffic == 32 * total.sectors
     lines = {line.number: line for line in counts.lines()}
     assert lines[5].kinds == ("ld.global.32", "st.shared.32")
     assert lines[5].cost.sectors == 38

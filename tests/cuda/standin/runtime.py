@@ -250,7 +250,10 @@ def fill(cp: types.ModuleType) -> None:
     runtime = types.SimpleNamespace(
         getDeviceCount=lambda: STATE.devices,
         getDevice=lambda: STATE.device,
-        getDeviceProperties=lambda i: {"name": b"Stand-in", "totalGlobalMem": 80 * 2**30, "major": 9, "minor": 0, "multiProcessorCount": 1},
+        getDeviceProperties=lambda i: {
+            "name": b"Stand-in", "totalGlobalMem": 80 * 2**30, "major": 9, "minor": 0, "multiProcessorCount": 1,
+            "sharedMemPerBlockOptin": 227 * 1024,
+        },
         driverGetVersion=lambda: 13000,
         runtimeGetVersion=lambda: 13000,
         CUDARuntimeError=CUDARuntimeError,

@@ -37,6 +37,8 @@ def run(name: str, case: dict[str, Any], step: str | None = None) -> tuple[Cost,
     ("layer_norm", {"rows": 8192, "cols": 768}),
     ("layer_norm", {"rows": 8192, "cols": 512, "rms": True}),
     ("layer_norm_backward", {"rows": 16384, "cols": 256}),
+    ("layer_norm_backward", {"rows": 8192, "cols": 768}),
+    ("layer_norm_backward", {"rows": 8192, "cols": 1280, "rms": True}),
     ("cross_entropy", {"rows": 256, "cols": 1024}),
     ("cross_entropy", {"rows": 128, "cols": 4096, "smoothing": 0.1}),
     ("gelu", {"n": 65536, "approximate": "none"}),
@@ -44,6 +46,9 @@ def run(name: str, case: dict[str, Any], step: str | None = None) -> tuple[Cost,
     ("dropout", {"n": 65536, "p": 0.2, "seed": 5, "offset": 0}),
     ("adam", {"sizes": (65536, 8192)}),
     ("embedding_backward", {"tokens": 1024, "cols": 512, "rows": 3000}),
+    ("im2col", {"batch": 1, "channels": 4, "size": (32, 32), "padding": (1, 1)}),
+    ("im2col", {"batch": 1, "channels": 2, "size": (28, 28), "padding": (1, 1)}),
+    ("im2col", {"batch": 1, "channels": 2, "size": (56, 56), "padding": (2, 2), "kernel": (5, 5)}),
 ])  # fmt: skip
 def test_kernels_that_wait_for_memory_move_no_byte_twice(name: str, case: dict[str, Any]) -> None:
     cost, _ = run(name, case)
@@ -57,8 +62,9 @@ def test_kernels_that_wait_for_memory_move_no_byte_twice(name: str, case: dict[s
 @pytest.mark.parametrize("case", [{"channels": 4, "size": (32, 32), "padding": (1, 1)}, {"channels": 2, "size": (28, 28)}])
 @pytest.mark.parametrize("name", ["im2col", "col2im"])
 def test_im2col_moves_no_byte_twice(name: str, case: dict[str, Any]) -> None:
-    """The rows of columns begin anywhere, so that these go number by number; a warp that goes on in the next row of the image
-    meets some banks twice."""
+    """Where the output's rows are no multiples of four, and in col2im, where every tap reads its row of columns moved by
+    another number of columns, these go number by number; a warp that goes on in the next row of the image meets some banks
+    twice."""
     cost, _ = run(name, {"batch": 1, **case})
     minimum = LADDERS[name].minimum_bytes
     assert minimum is not None

@@ -26,8 +26,9 @@ def test_layer_norm_groups_hold_their_rows(cols: int) -> None:
         how, each = layer_norm.groups(rows, cols), layer_norm.rows_each(rows, cols)
         threads, together = how.block
         assert 8 * threads >= cols and threads % 32 == 0 and threads * together <= 1024
-        assert how.grid[0] * together * each >= rows > (how.grid[0] * together * each) - how.grid[0] * together
-        assert how.shared >= 4 * max(2 * cols, 64 * together + cols) and how.shared <= 64 * 1024
+        assert how.grid[0] * together * each >= rows > (how.grid[0] - 1) * together * each
+        assert how.shared >= 4 * max(2 * cols, 128 * together + cols) and how.shared <= 64 * 1024
+        assert 1024 % threads == 0 and (together == 1024 // threads or together * layer_norm.SLICES >= rows)
 
 
 @pytest.mark.parametrize(("M", "N", "K", "products", "aligned", "plan"), [
@@ -56,6 +57,17 @@ def test_shared_memory_of_attention_is_that_of_its_tiles() -> None:
     assert attention.FORWARD[64].geometry(rows=65, items=6) == launcher.Launch((2, 6), (256,), 4 * 3 * 64 * 64)
     assert attention.FORWARD[128].geometry(rows=64, items=1).shared == 64 * 1024  # what sm_75 has
     assert max(k[d].geometry(rows=1, items=1).shared for k in (attention.BACKWARD_Q, attention.BACKWARD_KV) for d in k) < 99 * 1024
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("pad", range(4))
+@pytest.mark.parametrize("ow", [4, 12, 28, 32, 56])
+def test_padded_planes_of_im2col(ow: int, pad: int, stride: int) -> None:
+    for kw in (1, 2, 3, 7):
+        apart, skip = im2col.pitch(kw, ow, stride, pad), -pad % 4
+        assert apart % 4 == 0 and apart >= skip + ow + kw - 1  # what is skipped, and what the filter sees
+        lanes = [4 * pixel // ow * stride * apart + 4 * pixel % ow for pixel in range(8)]
+        assert stride > 1 or len({place % 32 for place in lanes}) == 8, "two of eight threads meet in a bank"
 
 
 def test_pieces() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from minigrad.kernels.ladder import Ladder, Step, ladders
-from minigrad.kernels.simulator import check
+from minigrad.kernels.simulator import check, nvrtc
 
 from tests.simulator.harness import tools
 
@@ -15,6 +15,15 @@ STEPS = [pytest.param(ladder, step, id=f"{name}-{step.name}") for name, ladder i
 def test_step(ladder: Ladder, step: Step) -> None:
     tools()
     report = check.check(ladder, step)
+    assert report.cases and not report.problems, "\n".join(report.problems[:5])
+
+
+@pytest.mark.skipif(not nvrtc.available(), reason="needs NVRTC: pip install 'minigrad[sim]'")
+def test_what_newer_cards_do_otherwise() -> None:
+    """sm_90 has an instruction that rounds to TF32."""
+    tools()
+    ladder = ladders()["matmul_tf32"]
+    report = check.check(ladder, ladder.step(), ("random",), arch="sm_90")
     assert report.cases and not report.problems, "\n".join(report.problems[:5])
 
 

@@ -18,6 +18,8 @@ WAITING = {
     "softmax": {"rows": 4096, "cols": 1024}, "softmax_backward": {"rows": 4096, "cols": 4096},
     "layer_norm": {"rows": 16384, "cols": 768}, "gelu": {"n": 10**6}, "gelu_backward": {"n": 10**6},
     "cross_entropy": {"rows": 4096, "cols": 1024}, "adam": {"blocks": 1000}, "dropout": {"n": 10**6},
+    "layer_norm_backward": {"rows": 8192, "cols": 768}, "embedding_backward": {"tokens": 4096, "cols": 768},
+    "im2col": {"pixels": 1024, "rows": 64, "batch": 8, "numbers": 34 * 40}, "col2im": {"pixels": 1024, "rows": 64, "batch": 8},
 }  # fmt: skip
 
 
@@ -40,7 +42,8 @@ def test_nothing_spills(file: str, oldest: str, arch: str) -> None:
 @pytest.mark.parametrize("name", WAITING)
 def test_kernels_that_wait_for_memory_fill_half_a_multiprocessor(name: str, arch: str) -> None:
     for kernel in ladders()[name].step().kernels:
-        how = kernel.geometry(**WAITING[name])
+        sizes = kernel.geometry.__code__.co_varnames[: kernel.geometry.__code__.co_argcount]
+        how = kernel.geometry(**{size: WAITING[name][size] for size in sizes if size in WAITING[name]})
         used = resources(kernel.file, kernel.name, arch, math.prod(how.block), how.shared)
         assert used.occupancy >= 0.5, f"{kernel.name}: {used.registers} registers, {used.occupancy:.0%}"
 
@@ -57,4 +60,4 @@ def test_matmul_multiplies(layout: str, arch: str, share: float) -> None:
 @pytest.mark.parametrize("layout", ["nn", "nt", "tn"])
 def test_tensor_cores_are_busy(layout: str, arch: str) -> None:
     used = resources("matmul_tf32.cu", matmul_tf32.KERNELS[layout].name, arch)
-    assert used.mma_share >= (0.21 if (layout, arch) == ("tn", "sm_90") else 0.22)  # tn fetches both sides number by number
+    assert used.mma_share >= 0.22
