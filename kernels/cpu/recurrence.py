@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from . import lstm
 from . import rows as sizes_that_pay
 from .bytes import clear, copy
 from .elementary import sigmoid, tanh
@@ -426,7 +427,9 @@ def recurrence(
     if dtype.char not in "fd" or any(a is not None and a.dtype != dtype for a in (hx, w_ih, w_hh, b_ih, b_hh)):
         return NotImplemented
     if len(x) * len(w_hh) < sizes_that_pay.SMALL or not available():
-        return NotImplemented
+        if mode != "LSTM" or not x.size or sizes[0] != sizes[-1]:
+            return NotImplemented
+        return lstm.forward(x, hx, w_ih, w_hh, b_ih, b_hh, reverse, batch_first)
     cell, hidden, batch = CELLS[mode], w_hh.shape[1], len(hx)
     x, hx, parts = dense(x), dense(hx).reshape(batch, -1, hidden), min(get_num_threads(), batch)
     kept = _aligned_empty((len(x) * (cell.sums + cell.states) * hidden,), dtype)
@@ -443,6 +446,9 @@ def recurrence_backward(
     g: np.ndarray, needs: list[bool], saved: tuple, x: np.ndarray, hx: np.ndarray, w_ih: np.ndarray, w_hh: np.ndarray,
     b_ih: Any = None, b_hh: Any = None, *, mode: str, sizes: Sequence[int], reverse: bool = False, batch_first: bool = False,
 ) -> list:
+    if isinstance(saved, lstm.Kept):
+        *grads, gb = lstm.backward(g, saved, w_ih, w_hh, reverse, batch_first)
+        return [grad if need else None for grad, need in zip([*grads, gb, gb], needs)]
     (kept, parts), cell, hidden = saved, CELLS[mode], w_hh.shape[1]
     x, g = dense(x), dense(g)
     ghx, gx = np.empty((len(hx), cell.states, hidden), x.dtype), np.empty(x.shape if needs[0] else (0, x.shape[1]), x.dtype)

@@ -111,10 +111,10 @@ class Adam(Optimizer):
         if v_max is not None:
             xp.maximum(v_max, v, out=v_max)
         xp.sqrt(v if v_max is None else v_max, out=work)
-        work *= 1 / math.sqrt(1 - beta2**t)
-        work += group["eps"]
+        size = math.sqrt(1 - beta2**t)  # numerator and denominator times this: one pass less
+        work += group["eps"] * size
         xp.divide(m, work, out=work)
-        work *= lr / (1 - beta1**t)
+        work *= lr * size / (1 - beta1**t)
         p -= work
 
 
