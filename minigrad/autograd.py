@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import backend
+from .fast import fast_paths
 from .grad_mode import enable_grad, grad_mode, inference_mode, is_grad_enabled, no_grad, set_grad_enabled  # noqa: F401 (torch.autograd has them)
 from .kernels import cpu as kernels
 from .slices import At, Slices, place
@@ -183,7 +184,7 @@ class _Sums:
         elif node in self.ours:
             before += g
         else:
-            large = type(g) is np.ndarray and g.size >= kernels.pointwise.SMALL and backend.fast_paths.get()
+            large = type(g) is np.ndarray and g.size >= kernels.pointwise.SMALL and fast_paths.get()
             total = kernels.add(before, g) if large else NotImplemented
             before = before + g if total is NotImplemented else total
         self.grads[node] = before

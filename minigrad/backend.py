@@ -7,9 +7,7 @@ spell differently lives here. This is the only module that imports CuPy, and onl
 from __future__ import annotations
 
 import importlib.util
-import os
 import threading
-from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, partial
 from types import ModuleType
@@ -60,9 +58,6 @@ class device:
 
 
 CPU = device("cpu")
-
-# Whether fused and fast paths may be used, or only the formulas; see op.use_fast_paths.
-fast_paths: ContextVar[bool] = ContextVar("fast_paths", default=os.environ.get("MINIGRAD_FAST") != "0")
 
 
 def as_device(where: str | device | int | None) -> device:

@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from contextlib import ContextDecorator
 from functools import partial, wraps
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -35,8 +34,8 @@ import numpy as np
 
 from . import backend, dtypes, precision
 from .autograd import Node, Storage, grad_mode
-from .backend import fast_paths
 from .errors import explain
+from .fast import fast_paths, use_fast_paths, with_kernel  # noqa: F401 (whoever writes an operation looks for them here)
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -266,35 +265,6 @@ def op(dtypes: str | None = None, view: bool = False, **rules: Callable) -> Call
     return lambda forward: _public(Op(forward, rules, dtypes, view))
 
 
-def with_kernel(kernel: Callable) -> Callable:
-    """A rule, or a piece of rules, whose work a kernel does where it can: a decorator.
-
-    Args:
-        kernel: is asked first if the first argument is an array of NumPy; it may return NotImplemented.
-
-    Returns:
-        A decorator. What it makes has `.kernels`, by type of array, for kernels of other devices.
-    """
-
-    def decorate(formula: Callable) -> Any:
-        kernels = {np.ndarray: kernel}
-        find, enabled = kernels.get, fast_paths.get
-
-        @wraps(formula)
-        def call(first: Any, *rest: Any) -> Any:
-            kernel = find(type(first))
-            if kernel is not None and enabled():
-                out = kernel(first, *rest)
-                if out is not NotImplemented:
-                    return out
-            return formula(first, *rest)
-
-        call.kernels = kernels  # type: ignore[attr-defined]
-        return call
-
-    return decorate
-
-
 def _public(op: Op) -> Any:
     """The function that users call: unwrap tensors, compute, wrap, record."""
     forward, arity, defaults = op.forward, len(op.arguments), None
@@ -446,27 +416,3 @@ def _check_constants(op: Op, values: list, args: tuple) -> tuple[Any, list]:
             xp = library
         out.append(value)
     return xp, out
-
-
-class use_fast_paths(ContextDecorator):
-    """Use fused and fast paths, or only the formulas: a context manager and a decorator, for teaching and debugging.
-
-    Args:
-        enabled: False computes everything by its formula.
-
-    >>> import minigrad as mg
-    >>> with use_fast_paths(False):
-    ...     mg.nn.functional.layer_norm(mg.tensor([1.0, 3.0]), (2,))
-    tensor([-1.0000,  1.0000])
-    """
-
-    def __init__(self, enabled: bool = True) -> None:
-        self.enabled = bool(enabled)
-        self._before: list[bool] = []
-
-    def __enter__(self) -> None:
-        self._before.append(fast_paths.get())
-        fast_paths.set(self.enabled)
-
-    def __exit__(self, *error: Any) -> None:
-        fast_paths.set(self._before.pop())

@@ -136,3 +136,56 @@ extern "C" __global__ void __launch_bounds__(256) col2im_v2(
     }
     x[plane * H * W + pixel] = sum;
 }
+
+constexpr unsigned ALL = 0xffffffffu;
+
+__device__ __forceinline__ float4 load_four(const float* row, int from, int end) { // zeros outside of the row
+    return from >= 0 && from < end ? *reinterpret_cast<const float4*>(row + from) : make_float4(0.f, 0.f, 0.f, 0.f);
+}
+
+// v3. For filters that move by one pixel and take neighbours, if a row of the output is a multiple of four and one of the
+// image even: a thread makes four neighbouring pixels. What a tap adds to them lies in its row of columns, moved by `shift`:
+// the whole fours of that are in the address, and what the rest, -3 to 3, moves in comes from the neighbour, who has loaded
+// it. Only where he stands in another row or warp it is loaded. A warp does `fours` times four pixels: whole rows, if it can.
+extern "C" __global__ void __launch_bounds__(256) col2im_v3(
+    const float* __restrict__ columns, float* __restrict__ x, int channels, int H, int W, int kh, int kw, int oh, int ow,
+    int stride_h, int pad_h, int pad_w, int dilation_h, int fours) {
+    int lane = threadIdx.x % 32, warp = (blockIdx.x * blockDim.x + threadIdx.x) / 32;
+    int number = warp * fours + lane, each = (W + 3) / 4, top = number / each, left = 4 * (number % each);
+    if (warp * fours >= H * each) return; // a whole warp; of the others everyone stays, as shuffles need them all
+    const bool mine = lane < fours && top < H;
+    const bool first = lane == 0 || left == 0, last = lane == fours - 1 || left + 4 >= W;
+    size_t plane = (size_t)blockIdx.z * channels + blockIdx.y;
+    columns += plane * kh * kw * oh * ow, x += (plane * H + top) * W + left;
+    float4 sum = make_float4(0.f, 0.f, 0.f, 0.f);
+    for (int i = 0; i < kh; i++) {
+        int down = top + pad_h - i * dilation_h, y = down / stride_h;
+        const int end = mine && down >= 0 && y * stride_h == down && y < oh ? ow : 0;
+        for (int j = 0; j < kw; j++) {
+            const float* row = columns + ((i * kw + j) * oh + y) * ow;
+            int shift = pad_w - j, rest = shift % 4, from = left + shift - rest;
+            float4 a = load_four(row, from, end);
+            if (rest > 0) { // in all threads alike: the first `rest` of four numbers go, and as many come, the first of the neighbour
+                float4 b = last ? load_four(row, from + 4, end) : a;
+                float e = __shfl_down_sync(ALL, a.x, 1), f = 0.f, g = 0.f;
+                if (rest > 1) f = __shfl_down_sync(ALL, a.y, 1);
+                if (rest > 2) g = __shfl_down_sync(ALL, a.z, 1);
+                if (last) e = b.x, f = b.y, g = b.z;
+                a = rest == 1 ? make_float4(a.y, a.z, a.w, e) : rest == 2 ? make_float4(a.z, a.w, e, f) : make_float4(a.w, e, f, g);
+            } else if (rest < 0) {
+                float4 b = first ? load_four(row, from - 4, end) : a;
+                float e = __shfl_up_sync(ALL, a.w, 1), f = 0.f, g = 0.f;
+                if (rest < -1) f = __shfl_up_sync(ALL, a.z, 1);
+                if (rest < -2) g = __shfl_up_sync(ALL, a.y, 1);
+                if (first) e = b.w, f = b.z, g = b.y;
+                a = rest == -1 ? make_float4(e, a.x, a.y, a.z) : rest == -2 ? make_float4(f, e, a.x, a.y) : make_float4(g, f, e, a.x);
+            }
+            sum.x += a.x, sum.y += a.y, sum.z += a.z, sum.w += a.w;
+        }
+    }
+    if (mine && W % 4 == 0) store_four(x, sum.x, sum.y, sum.z, sum.w);
+    if (mine && W % 4 != 0) {
+        *reinterpret_cast<float2*>(x) = make_float2(sum.x, sum.y);
+        if (left + 2 < W) *reinterpret_cast<float2*>(x + 2) = make_float2(sum.z, sum.w);
+    }
+}

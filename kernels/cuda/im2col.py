@@ -8,6 +8,7 @@ import numpy as np
 
 from ..ladder import Case, Ladder, Step
 from .launcher import Kernel, Launch, ceil_div, launch, namespace
+from .layer_norm import unaligned, wide
 
 Pair = tuple[int, int]
 
@@ -22,6 +23,24 @@ def staged(pixels: int, rows: int, batch: int, numbers: int) -> Launch:
     return Launch((1 if pixels else 0, rows, batch), (256,), 4 * numbers)
 
 
+def by_fours(pixels: int, rows: int, batch: int, fours: int) -> Launch:
+    """A thread for each four pixels, `fours` of them in each of 8 warps; rows in y, images in z."""
+    return Launch((ceil_div(pixels, 4 * 8 * fours), rows, batch), (256,))
+
+
+def whole_rows(width: int) -> int:
+    """How many threads of a warp do four pixels each in v3 of col2im.
+
+    So many that a warp does whole rows, if that leaves at most a quarter of it idle: where a row goes on in the next warp,
+    both fetch there what the other has.
+
+    >>> whole_rows(32), whole_rows(34), whole_rows(56), whole_rows(72), whole_rows(1024)
+    (32, 27, 28, 32, 32)
+    """
+    fours = 32 - 32 % ceil_div(width, 4)
+    return fours if fours >= 24 else 32
+
+
 def _kernel(name: str, geometry: Any = grid) -> Kernel:
     return Kernel(name, "im2col.cu", geometry, wide=True)
 
@@ -33,7 +52,7 @@ IM2COL = {
     "v3": _kernel("im2col_v3", staged),
     "v4": _kernel("im2col_v4", staged),
 }
-COL2IM = {name: _kernel(f"col2im_{name}") for name in ("v1", "v2")}
+COL2IM = {"v1": _kernel("col2im_v1"), "v2": _kernel("col2im_v2"), "v3": _kernel("col2im_v3", by_fours)}
 
 
 def out_size(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Pair:
@@ -95,15 +114,22 @@ def im2col(
 
 def col2im(
     columns: Any, size: Pair, kernel: Pair, stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: Pair = (1, 1),
-    launch: Any = launch, step: str = "v2",
+    launch: Any = launch, step: str = "",
 ) -> Any:
     """The gradient of im2col for an image of that size, from the gradient for its columns."""  # fmt: skip
     xp, batch, channels = namespace(columns), len(columns), columns.shape[1] // (kernel[0] * kernel[1])
     out = out_size(size, kernel, stride, padding, dilation)
     x = (xp.zeros if step == "v1" else xp.empty)((batch, channels, *size), columns.dtype)
-    numbers = (channels, *size, *kernel, *out, *stride, *padding, *dilation)
-    threads, rows = (out[0] * out[1], columns.shape[1]) if step == "v1" else (size[0] * size[1], channels)
-    launch(COL2IM[step], (columns, x, *numbers), pixels=threads, rows=rows, batch=batch)
+    neighbours = stride[1] == dilation[1] == 1 and size[1] % 2 == 0 and x.size > 0
+    step = step or ("v3" if neighbours and wide(out[1], columns, x) else "v2")
+    numbers: tuple = (channels, *size, *kernel, *out, *stride, *padding, *dilation)
+    sizes = {"pixels": size[0] * size[1], "rows": channels, "batch": batch}
+    if step == "v3":
+        sizes |= {"pixels": size[0] * 4 * ceil_div(size[1], 4), "fours": whole_rows(size[1])}
+        numbers = (channels, *size, *kernel, *out, stride[0], *padding, dilation[0], sizes["fours"])
+    elif step == "v1":
+        sizes |= {"pixels": out[0] * out[1], "rows": columns.shape[1]}
+    launch(COL2IM[step], (columns, x, *numbers), **sizes)
     return x
 
 
@@ -121,7 +147,8 @@ def _places(case: Case) -> tuple[Any, Any]:
 
 
 def _inputs(rng: Any, batch: int, channels: int, size: Pair, **options: Any) -> dict[str, Any]:
-    return {"x": rng.standard_normal((batch, channels, *size), dtype=np.float32)}
+    x = rng.standard_normal((batch, channels, *size), dtype=np.float32)
+    return {"x": unaligned(x) if options.get("moved") else x}
 
 
 def _padded(case: Case) -> tuple[Any, tuple[slice, slice]]:
@@ -138,7 +165,8 @@ def _reference(case: Case, x: Any) -> dict[str, Any]:
 
 def _col2im_inputs(rng: Any, **case: Any) -> dict[str, Any]:
     shape = _reference(case, **_inputs(rng, **case))["columns"].shape
-    return {"columns": rng.standard_normal(shape, dtype=np.float32)}
+    columns = rng.standard_normal(shape, dtype=np.float32)
+    return {"columns": unaligned(columns) if case.get("moved") else columns}
 
 
 def _col2im_reference(case: Case, columns: Any) -> dict[str, Any]:
@@ -150,7 +178,7 @@ def _col2im_reference(case: Case, columns: Any) -> dict[str, Any]:
     return {"x": padded[:, :, *inside]}
 
 
-def _case(batch: int, channels: int, size: Pair, **options: Pair) -> dict[str, Any]:
+def _case(batch: int, channels: int, size: Pair, **options: Any) -> dict[str, Any]:
     return {"batch": batch, "channels": channels, "size": size, **options}
 
 
@@ -179,6 +207,18 @@ CASES = (
     *(_case(1, 1, (3, k + 7 - 2 * p), kernel=(2, k), padding=(1, p)) for k, p in ((2, 1), (5, 1), (4, 2), (6, 2), (5, 3))),
     *(_case(1, 1, (3, k + 4), kernel=(2, k), padding=(1, 2)) for k in range(1, 9)),
     *(_case(1, 1, (3, 5), kernel=(2, k), padding=(1, p)) for k, p in ((4, 3), (7, 6), (8, 6))),
+    # Rows of the output that are multiples of four, of the image even, moved by 5 to -6, within a warp and over its end.
+    *(_case(2, 3, (5, w), padding=(1, 1)) for w in (4, 8, 32, 36, 56, 72)),
+    *(_case(1, 2, (3, w), kernel=(1, 1), padding=(0, p)) for w, p in ((8, 0), (32, 2), (4, 2))),
+    *(_case(1, 2, (7, w), kernel=(2, 5), padding=(1, p)) for w, p in ((8, 2), (32, 0), (36, 2), (72, 0), (132, 2))),
+    *(_case(2, 1, (5, w), kernel=(3, 3), padding=(0, p)) for w, p in ((4, 3), (36, 3), (72, 3), (8, 5), (132, 5), (132, 1))),
+    *(_case(1, 1, (3, w), kernel=(2, 7), padding=(1, p)) for w, p in ((8, 1), (36, 3), (72, 1), (132, 1), (132, 3))),
+    *(_case(1, 1, (5, w), kernel=(1, 2), padding=(0, p)) for w, p in ((8, 0), (32, 1))),
+    *(_case(2, 2, (5, w), padding=(1, p)) for w, p in ((6, 0), (34, 0), (58, 0), (130, 0), (262, 0), (6, 2), (70, 2))),
+    *(_case(1, 2, (5, w), kernel=(2, 1), padding=(0, p)) for w, p in ((2, 1), (34, 1), (70, 1))),
+    _case(1, 2, (9, 36), stride=(2, 1), padding=(1, 1), dilation=(2, 1)),
+    _case(1, 1, (3, 132), kernel=(1, 9)),
+    _case(1, 1, (5, 8), padding=(1, 1), moved=True),
 )
 
 
@@ -216,8 +256,11 @@ COL2IM_LADDER = Ladder(
              lambda launch, case, columns: {"x": col2im(columns, case["size"], **_options(case), launch=launch, step="v1")},
              (COL2IM["v1"],)),
         Step("v2", "each pixel collects what belongs to it: one store, no atomics, the same sum in every run",
+             lambda launch, case, columns: {"x": col2im(columns, case["size"], **_options(case), launch=launch, step="v2")},
+             (COL2IM["v2"],)),
+        Step("v3", "four pixels at a time, 16 bytes for each tap: what a tap is moved by comes from the neighbour",
              lambda launch, case, columns: {"x": col2im(columns, case["size"], **_options(case), launch=launch)},
-             (COL2IM["v2"],), used=True),
+             (COL2IM["v3"], COL2IM["v2"]), used=True),
     ),
     inputs=_col2im_inputs, reference=_col2im_reference, cases=CASES, example=EXAMPLE, tolerance=2e-6, minimum_bytes=_bytes,
 )  # fmt: skip

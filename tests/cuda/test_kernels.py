@@ -128,7 +128,7 @@ CASES = {
         [draw(3, 8)], ["embedding_backward_v3"],
     ),
     "conv2d": (
-        lambda x, w, b: F.conv2d(x, w, b, padding=1), [draw(2, 3, 6, 8), draw(4, 3, 3, 3), draw(4)], ["im2col_v4", "col2im_v2"],
+        lambda x, w, b: F.conv2d(x, w, b, padding=1), [draw(2, 3, 6, 8), draw(4, 3, 3, 3), draw(4)], ["im2col_v4", "col2im_v3"],
     ),
     "conv2d with strides and groups": (
         lambda x, w: F.conv2d(x, w, stride=(2, 1), dilation=(1, 2), groups=2), [draw(2, 4, 9, 7), draw(6, 2, 3, 2)],

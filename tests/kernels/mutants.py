@@ -36,6 +36,7 @@ EQUIVALENT: list[tuple[str, str]] = [
     (r"softmax_backward_v3: for \(int c = g\.thread", "a block has fewer threads than its row has numbers"),
     (r"norm_v4: for \(int row = blockIdx\.x", "there are no more blocks than rows, and no more threads than fours"),
     (r"^col2im_v2: if \((right|down) < 0", "the last tap of a filter never reaches behind the output"),
+    (r"^col2im_v3: if \(warp \* fours >=", "the threads of a warp behind the last pixel have nothing of their own"),
     (r"^im2col_v4: (for \(int j = -skip|float\* to = columns)", "skip is not negative, and a filter not empty"),
     (r"^im2col_v4: if \(j \+ [23] ", "two turns of the loop stand in a row, and the first of them is not the last"),
     (r"^attention.*: (for \(int (key|query)0 = |total\[i\] = total)", "a tile of nothing adds nothing"),

@@ -70,6 +70,16 @@ def test_padded_planes_of_im2col(ow: int, pad: int, stride: int) -> None:
         assert stride > 1 or len({place % 32 for place in lanes}) == 8, "two of eight threads meet in a bank"
 
 
+@pytest.mark.parametrize("width", [2, 4, 6, 28, 32, 34, 36, 56, 72, 112, 130, 224, 1024])
+def test_warps_of_col2im_do_whole_rows(width: int) -> None:
+    fours, row = im2col.whole_rows(width), -(-width // 4)
+    assert 24 <= fours <= 32 and (fours == 32 or fours % row == 0)
+    assert fours % row == 0 or row > 32 or 32 % row > 8, "a row goes over the end of a warp without need"
+    for height in (1, 5, 31):
+        blocks = im2col.by_fours(4 * height * row, 6, 2, fours)
+        assert blocks.grid[1:] == (6, 2) and blocks.grid[0] * 8 * fours >= height * row > (blocks.grid[0] - 1) * 8 * fours
+
+
 def test_pieces() -> None:
     assert adam.chunk_table([4096, 4097, 1]).tolist() == [[0, 0], [1, 0], [1, 1], [2, 0]]
     assert gelu.ones(257).grid == (2,) and gelu.fours(1025).grid == (2,)

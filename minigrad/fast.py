@@ -1,0 +1,71 @@
+"""Who computes: the formulas in ops/, or kernels that are asked first and may decline.
+
+Operations name theirs by `@op.fast(device)` (see op.py), compositions by `.fused` (composite.py), and rules, or pieces of
+them, by `@with_kernel` here. Each can be switched off, and computes the same without.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ContextDecorator
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+fast_paths: ContextVar[bool] = ContextVar("fast_paths", default=os.environ.get("MINIGRAD_FAST") != "0")
+
+
+def with_kernel(kernel: Callable) -> Callable:
+    """A rule, or a piece of rules, whose work a kernel does where it can: a decorator.
+
+    Args:
+        kernel: is asked first if the first argument is an array of NumPy; it may return NotImplemented.
+
+    Returns:
+        A decorator. What it makes has `.kernels`, by type of array, for kernels of other devices.
+    """
+
+    def decorate(formula: Callable) -> Any:
+        kernels = {np.ndarray: kernel}
+        find, enabled = kernels.get, fast_paths.get
+
+        @wraps(formula)
+        def call(first: Any, *rest: Any) -> Any:
+            kernel = find(type(first))
+            if kernel is not None and enabled():
+                out = kernel(first, *rest)
+                if out is not NotImplemented:
+                    return out
+            return formula(first, *rest)
+
+        call.kernels = kernels  # type: ignore[attr-defined]
+        return call
+
+    return decorate
+
+
+class use_fast_paths(ContextDecorator):
+    """Use fused and fast paths, or only the formulas: a context manager and a decorator, for teaching and debugging.
+
+    Args:
+        enabled: False computes everything by its formula.
+
+    >>> import minigrad as mg
+    >>> with use_fast_paths(False):
+    ...     mg.nn.functional.layer_norm(mg.tensor([1.0, 3.0]), (2,))
+    tensor([-1.0000,  1.0000])
+    """
+
+    def __init__(self, enabled: bool = True) -> None:
+        self.enabled = bool(enabled)
+        self._before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._before.append(fast_paths.get())
+        fast_paths.set(self.enabled)
+
+    def __exit__(self, *error: Any) -> None:
+        fast_paths.set(self._before.pop())
