@@ -105,7 +105,7 @@ def _emit(what: str) -> Any:
             getattr(_Window(builder, signature.args[0].dtype), what)(x, *pairs, *rest)
             return context.get_dummy_value()
 
-        number, pair = types.int64, types.UniTuple(types.int64, 2)  # type: ignore[attr-defined]
+        number, pair = types.int64, types.UniTuple(types.int64, 2)  # type: ignore[attr-defined] # numba makes this name at run time
         return types.void(like, number, pair, pair, *[number] * 5), emit
 
     return window

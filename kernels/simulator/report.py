@@ -148,8 +148,8 @@ def _summary(measured: Measured) -> list[str]:
     if c.sectors:
         wide = f", {c.wide_bytes / c.global_bytes:.0%} of it 16 bytes at a time" if c.global_bytes else ""
         lines.append(f"global memory: {short(c.traffic)}B in {short(c.sectors)} sectors, {c.efficiency:.1%} used{wide}")
-    if measured.over_minimum is not None:
-        needed = measured.ladder.minimum_bytes(**measured.case)  # type: ignore[misc]
+    if measured.over_minimum is not None and measured.ladder.minimum_bytes is not None:
+        needed = measured.ladder.minimum_bytes(**measured.case)
         lines.append(f"bytes counted over bytes needed: {measured.over_minimum:.3f} (needed: {short(needed)}B)")
     if c.wavefronts:
         lines.append(f"shared memory: {short(c.wavefronts)} wavefronts, {c.conflicts:.2f} times those without conflicts")

@@ -60,8 +60,7 @@ def turn(worker: Worker, do: str, **request: Any) -> dict[str, Any]:
     before = machine.Usage.now()
     reply = worker.ask(do, **request)
     after = machine.Usage.now()
-    known = before is not None and after is not None
-    reply["others"] = before.others(after, reply["processor"]) if known else None  # type: ignore[union-attr, arg-type]
+    reply["others"] = None if before is None or after is None else before.others(after, reply["processor"])
     return reply
 
 
