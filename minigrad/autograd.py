@@ -64,8 +64,9 @@ class Watcher:
 
 
 watchers: ContextVar[tuple[Watcher, ...]] = ContextVar("watchers", default=())
+_watching = watchers.get
 
-_age = itertools.count(0, -1)
+_next_order = itertools.count(0, -1).__next__
 FREED = ("freed",)  # in place of the saved values once backward has used them
 
 
@@ -92,11 +93,12 @@ class Node:
         self.versions = versions
         self.shape = array.shape
         self.dtype = array.dtype
-        self.order = next(_age)
+        self.order = _next_order()
         self.hooks: dict[int, Callable] | None = None
         self.keeper: weakref.ref[Tensor] | None = None
-        for watcher in watchers.get():
-            watcher.made(self)
+        if watching := _watching():
+            for watcher in watching:
+                watcher.made(self)
 
     @property
     def name(self) -> str:
@@ -279,7 +281,7 @@ def _differentiate(
             if gx is not None:
                 if gx.shape != parent.shape or gx.dtype is not parent.dtype:
                     gx = _fit(gx, node, parent, position)
-                if parent in grads or type(gx) is At:
+                if type(gx) is At or parent in grads:
                     sums.add(parent, gx)
                 else:  # what `add` does with a first gradient, without the call
                     grads[parent] = gx

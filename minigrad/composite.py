@@ -67,6 +67,7 @@ class Composition:
         name, formula: the function that was decorated.
         arguments: names of its tensors.
         pairs: device type -> (forward, backward).
+        plans: which arguments need gradients -> the rules for these; made once and reused.
     """
 
     def __init__(self, formula: Callable) -> None:
@@ -75,6 +76,7 @@ class Composition:
         parameters = inspect.signature(formula).parameters.values()
         self.arguments = [p.name for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY]
         self.pairs: dict[str, tuple[Callable, Callable]] = {}
+        self.plans: dict[tuple[bool, ...], FusedPlan] = {}
         COMPOSITIONS[self.name] = self
 
     def argument(self, position: int) -> str:
@@ -87,10 +89,19 @@ class Composition:
 
     def fuse(self, args: tuple, options: dict[str, Any]) -> Any:
         """The result by the fused pair, recorded as one node; NotImplemented where there is none."""
-        arrays = [x.array if isinstance(x, Tensor) else x for x in args]
-        on_cpu = all(a is None or isinstance(a, np.ndarray) for a in arrays)
+        arrays: list[Any] = []
+        parents: list[Node | None] = []
+        on_cpu, any_tensor = True, False
+        for x in args:
+            array, node = x, None
+            if isinstance(x, Tensor):
+                array, node, any_tensor = x.array, x.node, True
+            if type(array) is not np.ndarray and array is not None:
+                on_cpu = False
+            arrays.append(array)
+            parents.append(node)
         pair = self.pairs.get("cpu" if on_cpu else "cuda")
-        if pair is None or not any(isinstance(x, Tensor) for x in args):
+        if pair is None or not any_tensor:
             return NotImplemented
         warnings = backend.silence()
         try:
@@ -99,28 +110,31 @@ class Composition:
             backend.restore(warnings)
         if done is NotImplemented:
             return NotImplemented
-        result = Tensor._wrap(done[0])
-        parents = [x.node if isinstance(x, Tensor) else None for x in args]
-        if grad_mode.get() and any(parents):
-            joint = Joint(pair[1], [p is not None for p in parents], done[1], arrays, options)
-            versions = [
-                (x.storage, x._version, name)
-                for x, name in zip(args, self.arguments)
-                if isinstance(x, Tensor)
-            ]
-            if type(done[1]) is tuple and any(part is done[0] for part in done[1]):
+        out, kept = done
+        result = Tensor._wrap(out)
+        needs = tuple([node is not None for node in parents])
+        if True in needs and grad_mode.get():
+            plan = self.plans.get(needs) or self.plans.setdefault(needs, FusedPlan(self, needs))
+            versions = []
+            for x, name in zip(args, self.arguments):
+                if isinstance(x, Tensor):
+                    storage = x._storage or x.storage
+                    versions.append((storage, storage.version, name))
+            if type(kept) is tuple and any([part is out for part in kept]):
                 versions.append((result.storage, 0, "out"))
-            result.node = Node(FusedPlan(self, parents), parents, [joint], versions, result.array)
+            joint = Joint(pair[1], plan.needs, kept, arrays, options)
+            result.node = Node(plan, parents, [joint], versions, result.array)
         return result
 
 
 class FusedPlan:
     """The rules of a fused pair: the rule of an argument takes its gradient from what backward gives for all at once."""
 
-    def __init__(self, op: Composition, parents: list[Node | None]) -> None:
+    def __init__(self, op: Composition, needs: tuple[bool, ...]) -> None:
         self.op = op
+        self.needs = list(needs)
         self.rules: list[tuple[int, Callable[..., Any], Callable | None]] = [
-            (i, lambda g, joint, i=i: joint(g, i), picking([0])) for i, parent in enumerate(parents) if parent is not None
+            (i, lambda g, joint, i=i: joint(g, i), picking([0])) for i, need in enumerate(needs) if need
         ]
 
     def as_tensors(self, node: Node, saved: list[Joint]) -> list[Any]:

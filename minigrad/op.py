@@ -25,6 +25,7 @@ argument's dtype and accumulates: a rule need not care.
 from __future__ import annotations
 
 import inspect
+import linecache
 from collections.abc import Callable
 from functools import partial, wraps
 from operator import itemgetter
@@ -161,13 +162,14 @@ class Plan:
     """What to keep and which rules to run for one pattern of arguments that need gradients.
 
     Attributes:
-        inputs: positions of the arguments whose values are kept, the first of the saved values.
+        inputs: positions and names of the arguments whose values are kept, the first of the saved values.
         out: whether the result is kept, the next one.
         rest: (kind, key) of everything else that the rules want: options and shapes.
+        keeps: whether there is anything to keep.
         rules: (position of the argument, its rule, which of the saved values it wants).
     """
 
-    __slots__ = ("inputs", "op", "out", "rest", "rules")
+    __slots__ = ("inputs", "keeps", "op", "out", "rest", "rules")
 
     def __init__(self, op: Op, needs: list[int]) -> None:
         self.op = op
@@ -175,10 +177,11 @@ class Plan:
         wanted = [(position, *op.rules[name]) for position, name in names if name in op.rules]
         sources = [[self._source(want, position) for want in wants] for position, _, wants in wanted]
         everything = {source for group in sources for source in group}
-        self.inputs = sorted(key for kind, key in everything if kind == "input")
+        self.inputs = sorted((key, op.arguments[key]) for kind, key in everything if kind == "input")
         self.out = ("out", None) in everything
         self.rest = sorted((source for source in everything if source[0] not in ("input", "out")), key=str)
-        order = [("input", key) for key in self.inputs] + [("out", None)] * self.out + self.rest
+        self.keeps = bool(everything)
+        order = [("input", key) for key, _ in self.inputs] + [("out", None)] * self.out + self.rest
         self.rules: list[tuple[int, Callable[..., Any], Callable | None]] = [
             (position, rule, picking([order.index(source) for source in group]))
             for (position, rule, _), group in zip(wanted, sources)
@@ -199,14 +202,16 @@ class Plan:
 
     def record(self, parents: list, args: tuple, arrays: list, options: Any, out: Tensor) -> Node:
         """A node that keeps what the rules asked for."""
+        if not self.keeps:
+            return Node(self, parents, (), (), out.array)
         saved: list[Any] = []
         versions: list[tuple[Storage, int, str]] = []
-        for key in self.inputs:
+        for key, name in self.inputs:
             saved.append(arrays[key])
             x = args[key]
             if isinstance(x, Tensor):
                 storage = x._storage or x.storage
-                versions.append((storage, storage.version, self.op.arguments[key]))
+                versions.append((storage, storage.version, name))
         if self.out:
             saved.append(out.array)
             out._storage = Storage()
@@ -238,7 +243,7 @@ class Plan:
             return tensor
 
         tensors = list(saved)
-        for i, key in enumerate(self.inputs):
+        for i, (key, _) in enumerate(self.inputs):
             tensors[i] = wrap(saved[i], node.parents[key])
         if self.out:
             tensors[len(self.inputs)] = wrap(saved[len(self.inputs)], node)
@@ -276,7 +281,6 @@ def _public(op: Op) -> Any:
     plans, alone = op.plans, arity == 1 and not op.options and not op.variadic
     silence, restore, recording, ndarray = backend.silence, backend.restore, grad_mode.get, np.ndarray
 
-    @wraps(forward)
     def call(*args: Any, **kwargs: Any) -> Any:
         options: Any = defaults
         if alone and len(args) == 1 and type(args[0]) is ndarray and not kwargs:  # in a rule, on the CPU
@@ -337,6 +341,9 @@ def _public(op: Op) -> Any:
             result._view_of(args[0], call, options)
         return result
 
+    if not is_view and not op.variadic:
+        call = _written_out(op, call, defaults)
+    call = wraps(forward)(call)
     call.op = op  # type: ignore[attr-defined]
     call.fast = partial(_add_fast_path, op)  # type: ignore[attr-defined]
     call.__name__ = call.__qualname__ = op.name
@@ -349,6 +356,59 @@ def _public(op: Op) -> Any:
         ]
     )
     return call
+
+
+def _written_out(op: Op, call: Callable, defaults: dict[str, Any] | None) -> Any:
+    """`call`, with the usual case written out: Tensors of one floating dtype on the CPU, and all options by name or none.
+
+    On a few numbers, looping over the arguments and finding out what they are takes longer than computing. So each
+    operation gets a text without loops, compiled here as `dataclasses` compiles an `__init__`: `print(minigrad.mul.text)`.
+    """
+    names = op.arguments
+    parameters = ", ".join(f"{x}=None" if x in op.defaults else x for x in names)
+    usual = " or ".join(["not options"] * (defaults is not None) + ["options.keys() == option_names"] * bool(op.options))
+    no_cast = " and autocast() is None" if op.name in precision.POLICY else ""
+    with_options = ", **options" if op.options else ""
+
+    def each(pattern: str, between: str = ", ") -> str:
+        return between.join(pattern.format(x=x, i=i) for i, x in enumerate(names))
+
+    text = f"""
+def {op.name}({parameters}, *more, **options):
+    if {each("isinstance({x}, Tensor)", " and ")} and not more and ({usual}){no_cast}:
+        {each("{x}_array")}, = {each("{x}.array")},
+        dtype, size = {names[-1]}_array.dtype, {names[-1]}_array.size
+        alike = {each("type({x}_array) is ndarray and {x}_array.dtype is dtype", " and ")}
+        if alike and (dtype is _F32 or dtype is _F64) and (not fast or size < op.least and "watch" not in fast):
+            warnings = silence()
+            try:
+                out = forward(np, {each("{x}_array")}{with_options})
+            except Exception as error:
+                raise explain(op, error, [{each("{x}_array")}]) from None
+            finally:
+                restore(warnings)
+            result = new(Tensor)
+            result.array = out if type(out) is ndarray or not isinstance(out, np.generic) else np.asarray(out)
+            {each("{x}_node")}, = {each("{x}.node")},
+            tracked = {each("({x}_node is not None) << {i}", " | ")}
+            if tracked and recording():
+                plan = plans.get(tracked) or op.plan(tracked, {len(names)})
+                if plan.rules:
+                    arrays = [{each("{x}_array")}]
+                    result.node = plan.record([{each("{x}_node")}], ({each("{x}")},), arrays, options or defaults, result)
+            return result
+    return call({each("{x}")}, *more, **options)
+"""
+    here = {"op": op, "call": call, "defaults": defaults, "option_names": set(op.options), "forward": op.forward}
+    here |= {"fast": op.fast, "plans": op.plans, "new": object.__new__, "ndarray": np.ndarray, "recording": grad_mode.get}
+    here |= {"silence": backend.silence, "restore": backend.restore, "autocast": precision.active.get}
+    closure = f"def make({', '.join(here)}):" + text.replace("\n", "\n    ") + f"\n    return {op.name}"
+    file, found = f"{__file__}, {op.name} written out", {}  # type: ignore[var-annotated]
+    exec(compile(closure, file, "exec"), globals(), found)
+    linecache.cache[file] = len(closure), None, closure.splitlines(True), file  # for tracebacks
+    written = found["make"](**here)
+    written.text = text.strip()
+    return written
 
 
 def _add_fast_path(op: Op, device: str, least: int = 0) -> Callable[[Callable], None]:

@@ -25,7 +25,7 @@ def _check_reduction(name: str, reduction: str) -> None:
 def _same_shape(name: str, input: Any, target: Any) -> None:
     """Broadcasting a prediction against a target of another shape is nearly always a mistake: an (n,) target against
     (n, 1) predictions would compare each with all."""
-    if input.shape != target.shape:
+    if input.array.shape != target.array.shape:
         raise ValueError(
             f"{name}: input and target must have the same shape, got {tuple(input.shape)} and {tuple(target.shape)}; "
             "reshape or expand one of them"

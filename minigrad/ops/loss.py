@@ -29,7 +29,7 @@ def _reduced(loss, reduction):
 
 
 def _each(g, shape, reduction):
-    return g / max(1, math.prod(shape)) if reduction == "mean" else g
+    return g / (math.prod(shape) or 1) if reduction == "mean" else g
 
 
 @op(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from ..tensor import Tensor
 from .optimizer import BLOCK, Optimizer, all_at_once, blocks
 
@@ -71,17 +73,20 @@ class SGD(Optimizer):
         numbers = (lr, decay, momentum, 1 - group["dampening"], group["nesterov"])
         if all_at_once("sgd", tensors, numbers) is not NotImplemented:
             return
+        dtype, rate = None, lr  # type: Any, Any
         for p in params:
-            g = p.grad.array  # type: ignore[union-attr]
+            x, g = p.array, p.grad.array  # type: ignore[union-attr]
+            if x.dtype is not dtype and type(x) is np.ndarray:  # NumPy takes twice as long over Python's numbers
+                dtype, rate = x.dtype, np.array(lr, x.dtype)
             if decay:
-                g = g + decay * p.array
+                g = g + decay * x
             if momentum:
                 g = self._with_momentum(p, g, group)
             if g.size <= BLOCK:
-                p.array -= lr * g
+                x -= rate * g
             else:
-                for x, step in blocks(p.array, g):
-                    x -= lr * step
+                for part, step in blocks(x, g):
+                    part -= rate * step
 
     def _with_momentum(self, p: Tensor, g: Any, group: dict[str, Any]) -> Any:
         momentum, state = group["momentum"], self.state[p]
