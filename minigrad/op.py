@@ -341,7 +341,7 @@ def _public(op: Op) -> Any:
             result._view_of(args[0], call, options)
         return result
 
-    if not is_view and not op.variadic:
+    if not op.variadic:
         call = _written_out(op, call, defaults)
     call = wraps(forward)(call)
     call.op = op  # type: ignore[attr-defined]
@@ -396,6 +396,7 @@ def {op.name}({parameters}, *more, **options):
                 if plan.rules:
                     arrays = [{each("{x}_array")}]
                     result.node = plan.record([{each("{x}_node")}], ({each("{x}")},), arrays, options or defaults, result)
+            {f"result._view_of({names[0]}, call, options or defaults)" if op.view else ""}
             return result
     return call({each("{x}")}, *more, **options)
 """
