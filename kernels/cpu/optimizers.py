@@ -15,40 +15,63 @@ import numpy as np
 
 from .elementary import maximum
 from .jit import Kernel, available, get_num_threads, jit, loaded, prange
-from .pointers import data_of, view
+from .pointers import data_of, size_of, view
 
 SMALL = 1 << 13  # elements in all: below, NumPy is quick enough not to import numba, and SGD quicker
 
 
-def _for_all(rule: Kernel) -> Kernel:
-    """A kernel that applies a rule to a table of arrays.
+@jit("int64[::1], int64[::1], int64", parallel=False)
+def _count(ids, bounds, dtype):
+    """Where each tensor begins and ends if all are counted through; False if arrays of one tensor are not alike."""
+    each = len(ids) // (len(bounds) - 1)
+    bounds[0] = 0
+    for i in range(len(ids)):
+        size, t = size_of(ids[i], dtype), i // each
+        if i % each == 0:
+            bounds[t + 1] = bounds[t] + size
+        if size < 0 or size != bounds[t + 1] - bounds[t]:
+            return False
+    return True
 
-    It takes the ids of five arrays for each tensor: parameter, gradient and up to three of state; where each tensor begins
-    and ends if all are counted through, (tensors + 1,); the rule's numbers; and how many threads there are.
+
+def _for_all(rule: Kernel) -> Kernel:
+    """A kernel that applies a rule to a table of arrays, and returns False if it has done nothing.
+
+    It takes the ids of each tensor's arrays, equally many: parameter, gradient and up to three of state; room for where
+    each tensor begins and ends, (tensors + 1,); the rule's numbers; the id of their dtype; how many elements one thread does
+    alone; and how many threads there are.
     """
 
     @jit("int64[::1], int64[::1], F[::1], int64, int64", parallel=False)
     def between(ids, bounds, numbers, low, high):
+        each = len(ids) // (len(bounds) - 1)
+        a, b, c = min(2, each - 1), min(3, each - 1), min(4, each - 1)  # a rule looks only at those that it has
         for t in range(len(bounds) - 1):
             first = max(low, bounds[t]) - bounds[t]
             size = min(high, bounds[t + 1]) - bounds[t] - first
             if size > 0:
                 start = first * numbers.itemsize
-                p = view(data_of(ids[5 * t]) + start, size, numbers)
-                g = view(data_of(ids[5 * t + 1]) + start, size, numbers)
-                a = view(data_of(ids[5 * t + 2]) + start, size, numbers)
-                b = view(data_of(ids[5 * t + 3]) + start, size, numbers)
-                c = view(data_of(ids[5 * t + 4]) + start, size, numbers)
-                rule(p, g, a, b, c, numbers)
+                of_t = ids[each * t : each * (t + 1)]
+                rule(
+                    view(data_of(of_t[0]) + start, size, numbers),
+                    view(data_of(of_t[1]) + start, size, numbers),
+                    view(data_of(of_t[a]) + start, size, numbers),
+                    view(data_of(of_t[b]) + start, size, numbers),
+                    view(data_of(of_t[c]) + start, size, numbers),
+                    numbers,
+                )
 
-    @jit("int64[::1], int64[::1], F[::1], int64")
-    def run(ids, bounds, numbers, threads):
+    @jit("int64[::1], int64[::1], F[::1], int64, int64, int64")
+    def run(ids, bounds, numbers, dtype, alone, threads):
+        if not _count(ids, bounds, dtype):
+            return False
         total = bounds[-1]
-        if threads == 1:  # nobody else has to wake up
+        if total < alone:  # nobody else has to wake up
             between(ids, bounds, numbers, 0, total)
         else:
             for part in prange(threads):
                 between(ids, bounds, numbers, part * total // threads, (part + 1) * total // threads)
+        return True
 
     run.name = f"optimizers.{rule.function.__name__}"
     between.name = f"{run.name}.between"
@@ -209,21 +232,12 @@ def step(rule: str, tensors: list[tuple[np.ndarray, ...]], numbers: tuple[float,
     Returns:
         None, or NotImplemented if nothing was done.
     """
-    dtype, bounds, ids = tensors[0][0].dtype, [0], []
-    total = sum([arrays[0].size for arrays in tensors])
-    if total < SMALL and (rule == "sgd" or not loaded()):
+    if (rule == "sgd" or not loaded()) and sum([arrays[0].size for arrays in tensors]) < SMALL:
         return NotImplemented
-    for arrays in tensors:
-        first = arrays[0]
-        size = first.size
-        bounds.append(bounds[-1] + size)
-        for a in arrays:
-            if a.dtype is not dtype or a.size != size or not a.flags.carray:
-                return NotImplemented
-            ids.append(id(a))
-        ids += [id(first)] * (5 - len(arrays))
-    if not total or dtype.char not in "fd" or not available():
+    dtype = tensors[0][0].dtype
+    if dtype.char not in "fd" or not available():
         return NotImplemented
-    threads = 1 if total < SMALL else get_num_threads()
-    RULES[rule](np.array(ids), np.array(bounds), np.array(numbers, dtype), threads)
-    return None
+    ids = np.array([id(a) for arrays in tensors for a in arrays])
+    bounds = np.empty(len(tensors) + 1, np.int64)
+    done = RULES[rule](ids, bounds, np.array(numbers, dtype), id(dtype), SMALL, get_num_threads())
+    return None if done else NotImplemented

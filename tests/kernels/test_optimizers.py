@@ -124,3 +124,15 @@ def test_threads_share_tensors_of_any_size(calls):
     mg.optim.SGD(params, lr=1.0).step()
     assert all(np.array_equal(p.detach().numpy(), -np.arange(n, dtype=np.float32)) for p, n in zip(params, sizes))
     assert calls == [True]
+
+
+@pytest.mark.parametrize("spoil", ["size", "dtype", "read-only", "transposed"])
+def test_arrays_that_are_not_alike_are_left_to_the_formula(spoil, calls):
+    p, g = np.zeros((6, 8), np.float32), np.ones((6, 8), np.float32)
+    if spoil == "read-only":
+        p.flags.writeable = False
+    g = {"size": g[:5].copy(), "dtype": g.astype("f8"), "transposed": g.T.copy().T}.get(spoil, g)
+    whole = np.zeros(3, np.float32), np.ones(3, np.float32)
+    for tensors in ([(p, g), whole], [whole, (p, g)]):
+        assert optimizers.step("sgd", tensors, (0.5, 0, 0, 1, 0)) is NotImplemented
+    assert not p.any() and not whole[0].any()
