@@ -9,7 +9,7 @@ from typing import Any
 from .. import backend
 from ..creation import zeros_like
 from ..tensor import Tensor
-from .optimizer import Optimizer, all_at_once, blocks
+from .optimizer import Optimizer, all_at_once, as_factors, blocks
 
 
 class Adam(Optimizer):
@@ -79,9 +79,12 @@ class Adam(Optimizer):
             steps.setdefault(t, []).append(arrays)
         for t, tensors in steps.items():
             if all_at_once("adam", tensors, self._numbers(t, group)) is NotImplemented:
+                dtype, factors = None, None  # type: Any, Any
                 for arrays in tensors:
+                    if arrays[0].dtype is not dtype:
+                        dtype, factors = arrays[0].dtype, as_factors(arrays[0], *self._factors(t, group))
                     for piece in blocks(*arrays):
-                        self._move(t, group, *piece)
+                        self._move(group, factors, *piece)
 
     def _numbers(self, t: int, group: dict[str, Any]) -> tuple[float, ...]:
         """All that the kernel wants to know, worked out."""
@@ -91,30 +94,36 @@ class Adam(Optimizer):
         rate, unbias = lr / (1 - beta1**t), 1 / math.sqrt(1 - beta2**t)
         return shrink, -1 if group["maximize"] else 1, decay, *means, rate, unbias, group["eps"], bool(group["amsgrad"])
 
-    def _move(self, t: int, group: dict[str, Any], p: Any, g: Any, m: Any, v: Any, v_max: Any = None) -> None:
+    def _factors(self, t: int, group: dict[str, Any]) -> tuple[float, ...]:
+        """All that the formula wants to know; numerator and denominator times sqrt(1 - beta2^t), which saves a pass."""
+        (beta1, beta2), lr, decay = group["betas"], float(group["lr"]), group["weight_decay"]
+        size = math.sqrt(1 - beta2**t)
+        rate = lr * size / (1 - beta1**t)
+        return 1 - lr * decay if self.decoupled else decay, beta1, 1 - beta1, beta2, 1 - beta2, group["eps"] * size, rate
+
+    def _move(self, group: dict[str, Any], factors: Iterable, p: Any, g: Any, m: Any, v: Any, v_max: Any = None) -> None:
         """One step of one piece, in place; `work` is the only array that is made."""
-        xp, (beta1, beta2), lr = backend.namespace(p), group["betas"], float(group["lr"])
+        xp, (decay, beta1, fresh1, beta2, fresh2, eps, rate) = backend.namespace(p), factors
         if group["maximize"]:
             g = -g
         if group["weight_decay"]:
             if self.decoupled:
-                p *= 1 - lr * group["weight_decay"]
+                p *= decay
             else:
-                g = g + group["weight_decay"] * p
-        work = xp.multiply(g, 1 - beta1, out=xp.empty_like(p))
+                g = g + decay * p
+        work = xp.multiply(g, fresh1, out=xp.empty_like(p))
         m *= beta1
         m += work
         xp.multiply(g, g, out=work)
-        work *= 1 - beta2
+        work *= fresh2
         v *= beta2
         v += work
         if v_max is not None:
             xp.maximum(v_max, v, out=v_max)
         xp.sqrt(v if v_max is None else v_max, out=work)
-        size = math.sqrt(1 - beta2**t)  # numerator and denominator times this: one pass less
-        work += group["eps"] * size
+        work += eps
         xp.divide(m, work, out=work)
-        work *= lr * size / (1 - beta1**t)
+        work *= rate
         p -= work
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 from ..tensor import Tensor
-from .optimizer import BLOCK, Optimizer, all_at_once, blocks
+from .optimizer import BLOCK, Optimizer, all_at_once, as_factors, blocks
 
 
 class SGD(Optimizer):
@@ -76,8 +74,8 @@ class SGD(Optimizer):
         dtype, rate = None, lr  # type: Any, Any
         for p in params:
             x, g = p.array, p.grad.array  # type: ignore[union-attr]
-            if x.dtype is not dtype and type(x) is np.ndarray:  # NumPy takes twice as long over Python's numbers
-                dtype, rate = x.dtype, np.array(lr, x.dtype)
+            if x.dtype is not dtype:
+                dtype, (rate,) = x.dtype, as_factors(x, lr)
             if decay:
                 g = g + decay * x
             if momentum:
