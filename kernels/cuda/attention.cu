@@ -28,7 +28,7 @@ struct Mask {
         : values(mask), step(row), queries(q), keys(k), causal(hide) {
         if (values) values += blockIdx.y / heads * batch + blockIdx.y % heads * head;
     }
-    __device__ __forceinline__ int end(int query) const { return causal ? min(keys, query + 1) : keys; }
+    __device__ __forceinline__ int end(int query) const { return min(keys, causal ? query + 1 : keys); }
     // A query behind the last one, whose result nobody stores, is taken for the last.
     __device__ __forceinline__ float operator()(int query, int key, int end) const {
         if (key >= end) return -infinity();
@@ -83,8 +83,8 @@ template <int ROWS, int D>
 __device__ __forceinline__ void fetch(float* tile, const float* from, int first, int rows, int d, float factor = 1.f) {
     bool wide = d % 4 == 0 && ((unsigned long long)from & 15) == 0;
 #pragma unroll
-    for (int i = threadIdx.x; i < ROWS * D / 4; i += THREADS) {
-        int row = i / (D / 4), c = i % (D / 4), left = first + row < rows ? d - 4 * c : 0;
+    for (int turn = 0; turn < ROWS * D / 4 / THREADS; turn++) {
+        int i = turn * THREADS + threadIdx.x, row = i / (D / 4), c = i % (D / 4), left = first + row < rows ? d - 4 * c : 0;
         const float* p = from + (size_t)(first + row) * d + 4 * c;
         float4 v = make_float4(0.f, 0.f, 0.f, 0.f);
         if (wide && left > 0) v = *reinterpret_cast<const float4*>(p);
@@ -159,18 +159,20 @@ __device__ __forceinline__ void gather(
     }
 }
 
-// The columns that `gather` left in this thread, times a factor, to row `row`. Of 128 columns the first 64 are there.
+// The columns that `gather` left in this thread, times a factor, to row `row` of an output, which begins at a multiple of
+// 16 bytes. Of 128 columns the first 64 are there.
 template <int D> __device__ __forceinline__ void store(float* to, const float (&sums)[D / 16], int row, int d, float factor) {
     int x = threadIdx.x % 16;
-    bool wide = d % 4 == 0 && ((unsigned long long)to & 15) == 0;
+    bool wide = d % 4 == 0;
     to += (size_t)row * d;
 #pragma unroll
     for (int h = 0; h < D / 64; h++) {
         int c = 4 * x + 64 * h;
         const bool sure = h + 1 < D / 64;
-        if (wide && (sure || c < d)) {
-            *reinterpret_cast<float4*>(to + c) = make_float4(
-                sums[4 * h] * factor, sums[4 * h + 1] * factor, sums[4 * h + 2] * factor, sums[4 * h + 3] * factor);
+        if (wide) {
+            if (sure || c < d)
+                *reinterpret_cast<float4*>(to + c) = make_float4(
+                    sums[4 * h] * factor, sums[4 * h + 1] * factor, sums[4 * h + 2] * factor, sums[4 * h + 3] * factor);
         } else {
 #pragma unroll
             for (int i = 0; i < 4; i++)

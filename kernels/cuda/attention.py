@@ -154,7 +154,8 @@ def _backward_inputs(rng: Any, **case: Any) -> dict[str, Any]:
     given = _inputs(rng, **case)
     right = _reference(case, **given)
     given |= {name: np.ascontiguousarray(x, np.float32) for name, x in right.items()}
-    return {"g": rng.standard_normal(given["out"].shape, dtype=np.float32), **given}
+    g = rng.standard_normal(given["out"].shape, dtype=np.float32)
+    return {"g": unaligned(g) if case.get("moved") else g, **given}
 
 
 def _backward_reference(
@@ -201,6 +202,7 @@ CASES = (
     _case(1, 1, 40, 72, 80, mask="shared"),
     _case(1, 2, 66, 66, 128, causal=True, mask="shared"),
     _case(1, 1, 31, 33, 127),
+    *(_case(1, 1, 50, keys, d, causal=True) for keys, d in ((40, 24), (40, 100), (52, 72))),
     _case(1, 1, 17, 40, 12, moved=True),
     # The last row in each part of a tile that a thread fetches in turn, with one to four columns in the last four.
     *(_case(1, 1, 16 * (k % 4) + 5, 16 * (k // 4) + 9, 33 + (k + k // 4) % 4, mask="full", moved=True) for k in range(16)),
@@ -208,6 +210,7 @@ CASES = (
     *(_case(1, 1, 8 * k + 3, 8 * (7 - k) + 5, 97 + k, mask="full", moved=True) for k in range(8)),
     *(_case(1, 1, 8 * (7 - k) + 1, 8 * k + 2, 97 + k % 4, moved=k > 5) for k in range(8)),
     *(_case(1, 1, 8 * k + 2, 8 * (7 - k) + 2, 100) for k in range(8)),
+    *(_case(1, 1, 57, 2, d) for d in (98, 99, 128)),
 )
 
 

@@ -6,7 +6,7 @@
 //
 // `scale` is one number in device memory: what the gradient of the reduced loss is for the loss of one row, for the mean
 // 1 / (rows that count). Rows whose target is `ignored` have loss 0 and gradient 0; a target that is no column makes both
-// NaN, which no one overlooks. loss or dlogits may be null; dlogits may be logits.
+// NaN, which no one overlooks. loss or dlogits may be null.
 
 constexpr unsigned ALL = 0xffffffffu;
 constexpr int HELD = 32; // numbers of its row that a thread keeps in registers
@@ -78,7 +78,7 @@ __device__ __forceinline__ void held_row(Row& row, const float* x, float* dx, fl
     }
 #pragma unroll
     for (int i = 0; i < HELD; i++) row.m = fmaxf(row.m, v[i]);
-    float at_target = g.thread == 0 ? x[row.target] : 0.f; // before any dx, which may be x, is written
+    float at_target = g.thread == 0 ? x[row.target] : 0.f;
     row.m = g.max(row.m);
 #pragma unroll
     for (int i = 0; i < HELD; i++) v[i] = __expf(v[i] - row.m), part += v[i];
@@ -157,7 +157,6 @@ extern "C" __global__ void __launch_bounds__(128) cross_entropy_v1(
     for (int c = lane; c < cols; c += 32) s += __expf(x[c] - m), total += x[c];
     s = warp_sum(s), total = warp_sum(total);
     float at_target = valid ? x[at] : nan, spread = smoothing > 0.f ? smoothing * (total / cols) : 0.f;
-    __syncwarp(); // nobody writes dlogits, which may be logits, before everybody has read the target
     if (loss && lane == 0) loss[row] = counts ? m + logf(s) - (1.f - smoothing) * at_target - spread : 0.f;
     float factor = counts ? valid ? (scale ? *scale : 1.f) : nan : 0.f;
     for (int c = lane; dlogits && c < cols; c += 32) {

@@ -53,9 +53,12 @@ def fused(
 def _inputs(rng: Any, rows: int, cols: int, extreme: bool = False, **options: Any) -> dict[str, Any]:
     logits = 3 * rng.standard_normal((rows, cols), dtype=np.float32)
     target = rng.integers(0, cols, rows)
+    if rows > 2:
+        target[-1] = 0  # the first class there is
     target[1:9:3] = options.get("ignore_index", -100)
     if extreme:  # classes that cannot be, a very sure row, and targets that are no class
         logits[:, ::3], logits[0] = -np.inf, 1e4 * logits[0]
+        np.fill_diagonal(logits[9:], 300)  # the maximum, in each place in turn
         target[0] = 1
         target[2:5] = (cols, -1, 1 << 40)
     logits = unaligned(logits) if options.get("moved") else logits
@@ -94,8 +97,8 @@ SHAPES = (
     (5, 1024), (3, 1028), (3, 2050), (2, 8192),
 )  # fmt: skip
 CASES = tuple({"rows": r, "cols": c, "smoothing": s} for r, c in SHAPES for s in (0.0, 0.1))
-CASES += tuple({"rows": 1, "cols": c} for c in (17000, 21000, 25000, 32768))
-CASES += ({"rows": 12, "cols": 64, "extreme": True}, {"rows": 12, "cols": 1030, "extreme": True})
+CASES += tuple({"rows": 1, "cols": c} for c in (1400, 17000, 21000, 25000, 32768))
+CASES += tuple({"rows": r, "cols": c, "extreme": True} for r, c in ((12, 64), (12, 1030), (138, 129)))
 CASES += ({"rows": 3, "cols": 64, "moved": True}, {"rows": 1, "cols": 30000})
 CASES += ({"rows": 7, "cols": 60, "ignore_index": 3}, {"rows": 7, "cols": 1100, "ignore_index": 3})
 

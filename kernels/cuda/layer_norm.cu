@@ -185,9 +185,9 @@ __device__ __forceinline__ void row_by_block(
     const float* x, const float* weight, const float* bias, float* y, float* stats, int rows, int cols, float eps) {
     __shared__ float scratch[2 * 32];
     Group g(scratch);
-    float w[FEW], b[FEW];
+    float w[FEW], b[FEW] = {};
     load_row(w, weight, weight ? cols : 0, 1.f, g);
-    load_row(b, bias, bias ? cols : 0, 0.f, g);
+    if (!RMS) load_row(b, bias, bias ? cols : 0, 0.f, g);
     for (int row = blockIdx.x; row < rows; row += gridDim.x) {
         float v[FEW], mean, rstd;
         load_row(v, x + (size_t)row * cols, cols, 0.f, g);

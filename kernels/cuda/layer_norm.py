@@ -35,20 +35,20 @@ def by_blocks(rows: int, cols: int) -> Launch:
     return Launch((min(2 * BLOCKS, rows),), (32 * ceil_div(cols, 256),))
 
 
-def groups(rows: int, cols: int) -> Launch:
+def groups(rows: int, cols: int, blocks: int = SLICES) -> Launch:
     """As many groups of threads in a block as there is room for; each group shares a row, 8 numbers at most for a thread.
 
     A group is 1, 2, 4, ... warps: three warps would fill a block of 1,024 threads only to 960.
     """
     threads = 32 << max(0, ceil_div(cols, 256) - 1).bit_length()
-    together = max(1, min(1024 // threads, ceil_div(rows, SLICES)))
-    each = max(1, ceil_div(rows, SLICES * together))
+    together = max(1, min(1024 // threads, ceil_div(rows, blocks)))
+    each = max(1, ceil_div(rows, blocks * together))
     return Launch((ceil_div(rows, each * together),), (threads, together), 4 * max(128 * together + cols, 2 * cols))
 
 
-def rows_each(rows: int, cols: int) -> int:
+def rows_each(rows: int, cols: int, blocks: int = SLICES) -> int:
     """How many rows a group of `groups` does."""
-    how = groups(rows, cols)
+    how = groups(rows, cols, blocks)
     return ceil_div(rows, how.grid[0] * how.block[1])
 
 
@@ -129,9 +129,10 @@ def forward(
 
 
 def backward(
-    x: Any, weight: Any, dy: Any, stats: Any, rms: bool = False, launch: Any = launch, step: str | None = None
+    x: Any, weight: Any, dy: Any, stats: Any, rms: bool = False, launch: Any = launch, step: str | None = None,
+    blocks: int = SLICES,
 ) -> tuple[Any, Any, Any]:
-    """Gradients for x, for the weight and for the bias."""
+    """Gradients for x, for the weight and for the bias, by about so many blocks."""
     xp, (rows, cols) = namespace(x), x.shape
     dx, dweight, dbias = xp.empty(x.shape, x.dtype), xp.empty(cols, x.dtype), xp.empty(cols, x.dtype)
     fits = wide(cols, x, weight, dy, dx) and cols <= BLOCK_COLS
@@ -143,6 +144,7 @@ def backward(
         launch(kernel, (x, weight, dy, stats, dx, rows, cols), **sizes)
         launch(PARAMETERS[rms], (x, dy, stats, partial, rows, cols), **sizes)
     else:
+        sizes["blocks"] = blocks
         partial = xp.empty((groups(**sizes).grid[0], 2, cols), x.dtype)
         launch(kernel, (x, weight, dy, stats, dx, partial, rows, cols, rows_each(**sizes)), **sizes)
     launch(SUM_PARTIALS, (partial, dweight, dbias, len(partial), cols), cols=cols)
@@ -152,7 +154,9 @@ def backward(
 EPS = 1e-5
 
 
-def _inputs(rng: Any, rows: int, cols: int, rms: bool = False, bare: bool = False, moved: bool = False) -> dict[str, Any]:
+def _inputs(
+    rng: Any, rows: int, cols: int, rms: bool = False, bare: bool = False, moved: bool = False, **options: Any
+) -> dict[str, Any]:
     def draw(*shape: int) -> Any:
         return rng.standard_normal(shape, dtype=np.float32)
 
@@ -202,7 +206,8 @@ def _forward_step(step: str | None) -> Any:
 
 def _backward_step(step: str | None) -> Any:
     def run(launch: Any, case: Case, x: Any, weight: Any, dy: Any, stats: Any) -> dict[str, Any]:
-        return dict(zip(("dx", "dweight", "dbias"), backward(x, weight, dy, stats, bool(case.get("rms")), launch, step)))
+        results = backward(x, weight, dy, stats, bool(case.get("rms")), launch, step, case.get("blocks", SLICES))
+        return dict(zip(("dx", "dweight", "dbias"), results))
 
     return run
 
@@ -213,7 +218,7 @@ SHAPES = (
 )  # fmt: skip
 CASES = tuple({"rows": r, "cols": c, "rms": rms} for r, c in SHAPES for rms in (False, True))
 CASES += ({"rows": 3, "cols": 64, "moved": True},)
-CASES += ({"rows": 5, "cols": 132, "bare": True}, {"rows": 5, "cols": 35, "bare": True, "rms": True})
+CASES += tuple({"rows": 5, "cols": c, "bare": True} for c in (100, 132)) + ({"rows": 5, "cols": 35, "bare": True, "rms": True},)
 
 LAYER_NORM = Ladder(
     name="layer_norm",
@@ -249,7 +254,8 @@ LAYER_NORM_BACKWARD = Ladder(
     ),
     inputs=_backward_inputs,
     reference=_backward_reference,
-    cases=CASES,
+    # Where the rows of a group are more than those whose stats are kept at a time.
+    cases=CASES + tuple({"rows": 1030, "cols": 8, "blocks": 1, "rms": rms} for rms in (False, True)),
     example={"rows": 8192, "cols": 768},
     tolerance=3e-5,
     minimum_bytes=lambda rows, cols, **options: 12 * rows * cols + 12 * cols + 8 * rows,

@@ -166,7 +166,11 @@ def _mnk(M: int, N: int, K: int, **options: Any) -> dict[str, Any]:
 
 
 LARGE = ("large", 1)  # the kernel, and in how many slices of K
-SHAPES = ((1, 1, 1), (3, 5, 2), (33, 65, 17), (70, 36, 40), (129, 132, 20), (130, 257, 33), (128, 128, 64))
+SHAPES = (
+    (1, 1, 1), (3, 5, 2), (33, 65, 17), (70, 36, 40), (129, 132, 20), (130, 257, 33), (128, 128, 64),
+    # No K, and borders in each part of a tile that a thread of v4 and v5 has.
+    (2, 4, 0), (5, 52, 4), (20, 36, 12), (34, 20, 8), (51, 8, 20), (55, 40, 16), (40, 4, 8),
+)  # fmt: skip
 PLAIN = tuple(_mnk(*shape) for shape in SHAPES)
 LAYOUTS = tuple(
     _mnk(M, N, K, layout=layout, force=(kind, slices))
@@ -186,8 +190,9 @@ EDGES = tuple(
     for layout in ("nn", "nt", "tn")
     for kind, shapes in (
         ("any", ((4, 4, 1), (5, 21, 2), (6, 6, 5), (7, 23, 9), (36, 20, 13), (37, 5, 3), (38, 22, 7), (39, 7, 11),
-                 (39, 4, 2), (39, 21, 2), (39, 6, 2), (39, 23, 2))),
-        *((kind, ((4, 4, 2), (36, 20, 6), (4, 20, 10), (36, 4, 14)) if layout == "tn" else (
+                 (39, 4, 2), (39, 21, 2), (39, 6, 2), (39, 23, 2), (53, 51, 4),
+                 (50, 54, 30), (51, 55, 29), (52, 56, 29))),
+        *((kind, ((4, 4, 1), (4, 4, 2), (36, 20, 6), (4, 20, 10), (36, 4, 14)) if layout == "tn" else (
             (4, 4, 4), (5, 20, 8), (6, 4, 12), (7, 20, 4), (36, 20, 12), (37, 4, 8), (38, 20, 4), (39, 4, 12),
         )) for kind in ("large", "small")),
     )

@@ -70,6 +70,7 @@ MATMUL_TF32 = Ladder(
     cases=(
         *(_mnk(*s, layout=layout) for layout in KERNELS for s in ((4, 4, 4), (132, 140, 36), (128, 128, 48), (68, 260, 16))),
         *(_mnk(M, N, 4, layout=layout, bias=bias) for layout in KERNELS for M, N in BORDERS for bias in (True, False)),
+        *(_mnk(8, 12, k, layout="tn") for k in (1, 2, 3, 9, 10, 11)),
         _mnk(20, 12, 24, batch=3, bias=True), _mnk(8, 4, 0, bias=True),
     ),
     example=_mnk(512, 512, 512),

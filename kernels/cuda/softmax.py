@@ -72,9 +72,11 @@ def backward(y: Any, dy: Any, log: bool = False, launch: Any = launch) -> Any:
 
 def _inputs(rng: Any, rows: int, cols: int, log: bool = False, extreme: bool = False, moved: bool = False) -> dict[str, Any]:
     x = 4 * rng.standard_normal((rows, cols), dtype=np.float32)
+    x[:, 0] = 8  # counts, even in a long row, so that it is noticed if the first number is left out
     if extreme:  # hidden columns, as a mask makes them; huge ones; one column that takes all
         x[rng.random(x.shape) < 0.3] = -np.inf
         x[:, -1] = 1e30 if cols % 2 else -3e4
+        np.fill_diagonal(x, x.diagonal() if cols % 2 else 300)  # the maximum, in each place in turn
     return {"x": unaligned(x) if moved else x}
 
 
@@ -135,7 +137,7 @@ SOFTMAX = Ladder(
     ),
     inputs=_inputs,
     reference=_reference,
-    cases=(*ODD, {"rows": 4, "cols": 60, "extreme": True}, {"rows": 4, "cols": 61, "extreme": True}),
+    cases=ODD + tuple({"rows": r, "cols": c, "extreme": True} for r, c in ((4, 60), (4, 61), (129, 130))),
     example={"rows": 256, "cols": 1024},
     tolerance=1e-5,
     minimum_bytes=lambda rows, cols, **options: 8 * rows * cols,

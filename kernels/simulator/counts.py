@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -78,8 +79,12 @@ class Counts:
     """
 
     def __init__(self, kernel: Kernel, rows: np.ndarray, samples: np.ndarray, source: str | None = None) -> None:
-        self.kernel, self.samples, self.source = kernel, samples, source
-        self.instructions = [_cost(i, row) for i, row in zip(kernel.instructions, rows)]
+        self.kernel, self.rows, self.samples, self.source = kernel, rows, samples, source
+
+    @cached_property
+    def instructions(self) -> list[Cost]:
+        """What each instruction cost; only computed if somebody asks, as it takes longer than most launches."""
+        return [_cost(i, row) for i, row in zip(self.kernel.instructions, self.rows)]
 
     def totals(self) -> Cost:
         """All instructions together."""
@@ -110,13 +115,14 @@ def access(kernel: Kernel, number: int) -> str:
     i = kernel.instructions[number]
     space = next((m.split("::")[0] for m in i.modifiers if m.split("::")[0] in ("global", "shared")), "")
     if i.opcode in ("ld", "st", "atom", "red", "ldmatrix") and (space or "param" not in i.modifiers):
-        return f"{i.opcode}.{space or 'generic'}.{8 * _width(i.opcode, i.modifiers)}"
+        return f"{i.opcode}.{space or 'generic'}.{8 * width(i.opcode, i.modifiers)}"
     if i.opcode == "cp" and len(i.operands) > 2:
         return f"cp.async.{8 * int(i.operands[2])}"
     return ""
 
 
-def _width(opcode: str, modifiers: tuple[str, ...]) -> int:
+def width(opcode: str, modifiers: tuple[str, ...]) -> int:
+    """The bytes that a thread moves with an access."""
     if opcode == "ldmatrix":
         return 16
     vector = next((int(m[1:]) for m in modifiers if m in ("v2", "v4", "v8")), 1)

@@ -6,13 +6,14 @@ together share a place, so that the register file of a warp fits into the proces
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import heapq
 
 import numpy as np
 
 from . import host
-from .encode import BRANCH, EXIT, SPECIAL, Encoder, Operation
+from .encode import BRANCH, EXIT, PLAIN, SPECIAL, Encoder, Operation
 from .ptx import File, Kernel
 
 LANES = 32
@@ -50,11 +51,25 @@ class Program:
             len(code), len(operands), len(constants), len(specials), places.bytes, -(-kernel.local_bytes // 16) * 16,
             grain, encoder.fences, len(kernel.instructions),
         ], "u4")  # fmt: skip
-        tables = [code, operands, np.array(constants, CONSTANT), np.array(specials, PAIR)]
+        self.tables = [header, code, operands, np.array(constants, CONSTANT), np.array(specials, PAIR)]
+        self._load()
+
+    def _load(self) -> None:
         library = host.library()
-        pointers = [ctypes.c_void_p(table.ctypes.data) for table in (header, *tables)]
+        pointers = [ctypes.c_void_p(table.ctypes.data) for table in self.tables]
         self.handle = ctypes.c_void_p(library.sim_program(*pointers))
         self._forget = library.sim_forget
+
+    def changed(self, number: int, name: str = "", offset: int = 0) -> Program:
+        """A copy in which a PTX instruction is another operation, or reaches `offset` bytes further: broken on purpose."""
+        other = copy.copy(self)
+        other.tables = [table.copy() for table in self.tables]
+        row = other.tables[1][np.flatnonzero(self.tables[1]["where"] == number)[0]]
+        row["immediate"] += offset
+        if name:
+            row["run"], row["kind"] = host.opcodes()[name], PLAIN
+        other._load()
+        return other
 
     def __del__(self) -> None:
         if hasattr(self, "handle"):

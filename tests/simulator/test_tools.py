@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 import sys
@@ -202,6 +203,33 @@ def test_counts():
     assert lines[5].cost.sectors == 38
     assert lines[7].text == "if (i < n) y[i] = by * tile[threadIdx.x];"
     assert counts.opcode("mul.f32").lanes == 300
+
+
+@needs_nvrtc
+def test_changed_programs():
+    """Broken on purpose, as tests/kernels/mutants.py does: another operation, an address further on; the kernel itself stays."""
+    tools()
+    kernel, x = simulator.compile(SCALE).get("scale"), np.arange(1, 301, dtype=np.float32)
+
+    def launch(kernel):
+        y = np.zeros(300, np.float32)
+        result = kernel.launch((3,), (128,), (x, y, np.int32(300), np.float32(3)), mode="checked")
+        return y, [finding.kind for finding in result.findings]
+
+    def changed(opcode, **change):
+        other = copy.copy(kernel)
+        number = next(i.number for i in kernel.ptx.instructions if i.text.startswith(opcode))
+        other.program = kernel.program.changed(number, **change)
+        return launch(other)
+
+    added, nothing = changed("mul.f32", name="add.f32")
+    np.testing.assert_array_equal(added, x + 3)
+    moved, found = changed("st.global", offset=4)
+    np.testing.assert_array_equal(moved[1:], 3 * x[:-1])
+    _, waits = changed("bar.sync", name="nothing")
+    plain, none = launch(kernel)
+    np.testing.assert_array_equal(plain, 3 * x)
+    assert (nothing, found, waits, none) == ([], ["out of bounds"], [], [])
 
 
 @needs_nvrtc
