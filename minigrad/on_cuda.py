@@ -54,6 +54,12 @@ class CounterRandom:
             )
         self._key, self._counter = int(state["key"]), int(state["counter"])
 
+    def reserve(self, n: int) -> tuple[int, int]:
+        """The key, and the first of the next n places, for a kernel that makes the numbers itself; they count as drawn."""
+        first = self._counter
+        self._counter += n
+        return self._key, first
+
     def bits(self, n: int) -> Array:
         """The next n words of 64 random bits."""
         words = self._xp.arange(n, dtype=np.uint64)

@@ -14,6 +14,7 @@ import numpy as np
 from . import adam as _adam
 from . import attention as _attention
 from . import cross_entropy as _cross_entropy
+from . import dropout as _dropout
 from . import embedding as _embedding
 from . import gelu as _gelu
 from . import im2col as _im2col
@@ -28,8 +29,9 @@ EVERYWHERE = 64 * 1024  # bytes of shared memory that a block may have on every 
 
 
 def takes(*arrays: Array | None) -> bool:
-    """Whether all are float32, not empty, and within reach of 32-bit indices; None is no array."""
-    return all(a is None or (a.dtype == np.float32 and 0 < a.size <= MOST) for a in arrays)
+    """Whether all are float32, of one library, not empty, and within reach of 32-bit indices; None is no array."""
+    there = [a for a in arrays if a is not None]
+    return len(set(map(type, there))) < 2 and all(a.dtype == np.float32 and 0 < a.size <= MOST for a in there)
 
 
 def dense(array: Array | None) -> Array:
@@ -90,6 +92,11 @@ def gelu(x: Array, *, approximate: str) -> Any:
 
 def gelu_backward(g: Array, needs: list[bool], kept: None, x: Array, *, approximate: str) -> list:
     return [_gelu.backward(dense(x), dense(g), approximate)]
+
+
+def dropout(x: Array, p: float, key: int, place: int) -> Array:
+    """Of what `takes` says; who is dropped depends on the key, the place and the position alone."""
+    return _dropout.apply(dense(x), p, key, place)
 
 
 def softmax(x: Array, *, dim: int, dtype: Any = None) -> Any:
@@ -216,43 +223,72 @@ def add_rows(table: Array, index: Any, values: Array) -> Any:
     return None
 
 
-def _pixels(x: Array, kernel: tuple[int, ...], geometry: Any) -> Any:
-    """The columns of a convolution over images, a window in each, for each image and group; NotImplemented for others."""
-    if len(kernel) != 2 or not takes(x) or len(x) > 65535 or x.shape[1] * math.prod(kernel) > 65535:
+def _fits(images: int, channels: int, size: Any, kernel: Any, geometry: Any, padding: Any) -> bool:
+    """Whether it is about images, with windows in them, and no more than a grid and indices reach."""
+    rows = channels * math.prod(kernel)
+    if len(kernel) != 2 or max(images, rows) > 65535:
+        return False
+    counts = _im2col.out_size(size, kernel, geometry.stride, padding, geometry.dilation)
+    return min(counts) > 0 and images * rows * math.prod(counts) <= MOST
+
+
+def _columns(x: Array, other: Array, kernel: Any, geometry: Any, padding: Any) -> Any:
+    """A window of x in each column, for each image and group; `other` is what they will be multiplied by."""
+    if not takes(x, other) or not _fits(len(x), x.shape[1], x.shape[2:], kernel, geometry, padding):
         return NotImplemented
-    columns = _im2col.im2col(dense(x), kernel, geometry.stride, (0, 0), geometry.dilation)
+    columns = _im2col.im2col(dense(x), kernel, geometry.stride, padding, geometry.dilation)
     return columns.reshape(len(x), geometry.groups, -1, columns.shape[-1])
 
 
-def conv(input: Array, weight: Array, *, geometry: Any) -> Any:
-    columns = _pixels(input, weight.shape[2:], geometry) if takes(weight) else NotImplemented
-    if columns is NotImplemented or not columns.size:
+def conv(input: Array, weight: Array, *, geometry: Any, padding: Any = (0, 0)) -> Any:
+    """Y = W X, see minigrad/ops/conv.py; `padding` is how many zeros are on each side, down and across."""
+    kernel = weight.shape[2:]
+    columns = _columns(input, weight, kernel, geometry, padding)
+    if columns is NotImplemented:
         return NotImplemented
-    counts = _im2col.out_size(input.shape[2:], weight.shape[2:], geometry.stride, (0, 0), geometry.dilation)
-    kernels = weight.reshape(geometry.groups, -1, columns.shape[2])
-    return (kernels @ columns).reshape(len(input), len(weight), *counts)
+    counts = _im2col.out_size(input.shape[2:], kernel, geometry.stride, padding, geometry.dilation)
+    return (weight.reshape(geometry.groups, -1, columns.shape[2]) @ columns).reshape(len(input), len(weight), *counts)
 
 
-def correlate(input: Array, other: Array, *, kernel: tuple[int, ...], geometry: Any) -> Any:
-    columns = _pixels(input, kernel, geometry) if takes(other) else NotImplemented
-    if columns is NotImplemented or not columns.size:
+def correlate(input: Array, other: Array, *, kernel: tuple[int, ...], geometry: Any, padding: Any = (0, 0)) -> Any:
+    """W = Y Xᵀ, the gradient of a weight with kernels of a given size."""
+    columns = _columns(input, other, kernel, geometry, padding)
+    if columns is NotImplemented:
         return NotImplemented
     outputs = other.reshape(len(other), geometry.groups, -1, columns.shape[-1])
     total = (outputs @ columns.swapaxes(-1, -2)).sum(axis=0)
     return total.reshape(other.shape[1], -1, *kernel)
 
 
-def conv_transpose(input: Array, weight: Array, *, size: tuple[int, ...], geometry: Any) -> Any:
-    many = weight.shape[1] * geometry.groups
-    if len(size) != 2 or not takes(input, weight) or len(input) > 65535 or many > 65535:
+def conv_transpose(input: Array, weight: Array, *, size: tuple[int, ...], geometry: Any, padding: Any = (0, 0)) -> Any:
+    """X = Wᵀ Y, the gradient of an input of a given size."""
+    kernel, groups = weight.shape[2:], geometry.groups
+    if not takes(input, weight) or not _fits(len(input), weight.shape[1] * groups, size, kernel, geometry, padding):
         return NotImplemented
-    kernels = weight.reshape(geometry.groups, len(weight) // geometry.groups, -1)
-    outputs = input.reshape(len(input), geometry.groups, kernels.shape[1], -1)
+    kernels = weight.reshape(groups, len(weight) // groups, -1)
+    outputs = input.reshape(len(input), groups, kernels.shape[1], -1)
     columns = (kernels.swapaxes(-1, -2) @ outputs).reshape(len(input), -1, outputs.shape[-1])
-    if not 0 < columns.size <= MOST:
+    return _im2col.col2im(dense(columns), (size[0], size[1]), kernel, geometry.stride, padding, geometry.dilation)
+
+
+def convolution(x: Array, weight: Array, bias: Any = None, *, padding: Any, geometry: Any) -> Any:
+    """Images as they are: the zeros around them are never stored, so rows stay as long, and as aligned, as they were."""
+    if not takes(x, bias) or any(before != after for before, after in padding):
         return NotImplemented
-    kernel = (weight.shape[2], weight.shape[3])
-    return _im2col.col2im(dense(columns), (size[0], size[1]), kernel, geometry.stride, (0, 0), geometry.dilation)
+    out = conv(x, weight, geometry=geometry, padding=tuple(before for before, _ in padding))
+    if out is NotImplemented or not takes(out):  # as backward will want it
+        return NotImplemented
+    return out if bias is None else out + bias.reshape(-1, 1, 1), None
+
+
+def convolution_backward(
+    g: Array, needs: list[bool], kept: None, x: Array, weight: Array, bias: Any = None, *, padding: Any, geometry: Any
+) -> list:
+    zeros = tuple(before for before, _ in padding)
+    gx = conv_transpose(g, weight, size=x.shape[2:], geometry=geometry, padding=zeros) if needs[0] else None
+    gw = correlate(x, g, kernel=weight.shape[2:], geometry=geometry, padding=zeros) if needs[1] else None
+    gb = g.sum(axis=(0, 2, 3)) if len(needs) > 2 and needs[2] else None
+    return [gx, gw, gb][: len(needs)]
 
 
 # -------------------------------------------------------------------------------------------------------- optimizers

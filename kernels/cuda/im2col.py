@@ -18,34 +18,34 @@ def grid(pixels: int, rows: int, batch: int) -> Launch:
     return Launch((ceil_div(pixels, 256), rows, batch), (256,))
 
 
-def staged(pixels: int, rows: int, batch: int, numbers: int) -> Launch:
-    """A block for each plane, with its numbers in shared memory."""
-    return Launch((1 if pixels else 0, rows, batch), (256,), 4 * numbers)
+def staged(bands: int, rows: int, batch: int, numbers: int) -> Launch:
+    """A block for each band of each plane, with the numbers that it sees in shared memory."""
+    return Launch((bands, rows, batch), (256,), 4 * numbers)
 
 
 def by_fours(pixels: int, rows: int, batch: int, fours: int) -> Launch:
-    """A thread for each four pixels, `fours` of them in each of 8 warps; rows in y, images in z."""
-    return Launch((ceil_div(pixels, 4 * 8 * fours), rows, batch), (256,))
+    """A thread for twice four pixels, `fours` times two of them in each of 8 warps; rows in y, images in z."""
+    return Launch((ceil_div(pixels, 4 * 2 * 8 * fours), rows, batch), (256,))
 
 
 def whole_rows(width: int) -> int:
-    """How many threads of a warp do four pixels each in v3 of col2im.
+    """How many threads of a warp make four pixels each in v3 of col2im, and as many behind them, for rows of `width`.
 
     So many that a warp does whole rows, if that leaves at most a quarter of it idle: where a row goes on in the next warp,
-    both fetch there what the other has.
+    both fetch there what the other has. And an even number, if a row goes on in the second half: no sector is in both then.
 
-    >>> whole_rows(32), whole_rows(34), whole_rows(56), whole_rows(72), whole_rows(1024)
-    (32, 27, 28, 32, 32)
+    >>> whole_rows(32), whole_rows(28), whole_rows(56), whole_rows(72), whole_rows(100), whole_rows(224), whole_rows(1024)
+    (32, 28, 28, 32, 25, 28, 32)
     """
-    fours = 32 - 32 % ceil_div(width, 4)
-    return fours if fours >= 24 else 32
+    row = ceil_div(width, 4)
+    return next((n for n in range(32, 23, -1) if n % row == 0 or (n % 2 == 0 and 2 * n % row == 0)), 32)
 
 
 def _kernel(name: str, geometry: Any = grid) -> Kernel:
     return Kernel(name, "im2col.cu", geometry, wide=True)
 
 
-STAGED = 12288  # numbers of a plane that fit in the 48 KiB of shared memory that every card gives
+STAGED = 8192  # numbers in the shared memory of a block: of 32 KiB each, enough blocks run at a time on every card
 IM2COL = {
     "v1": _kernel("im2col_v1"),
     "v2": _kernel("im2col_v2"),
@@ -53,6 +53,7 @@ IM2COL = {
     "v4": _kernel("im2col_v4", staged),
 }
 COL2IM = {"v1": _kernel("col2im_v1"), "v2": _kernel("col2im_v2"), "v3": _kernel("col2im_v3", by_fours)}
+COL2IM["by two"] = _kernel("col2im_v3_by_two", by_fours)
 
 
 def out_size(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Pair:
@@ -65,27 +66,49 @@ def out_size(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pa
     return h, w
 
 
-def pitch(kw: int, ow: int, stride_h: int, pad_w: int) -> int:
-    """How far apart the rows of a padded plane lie in the shared memory of v4.
+def parts(kw: int, ow: int, stride_w: int, pad_w: int, dilation_w: int) -> tuple[int, int]:
+    """In the shared memory of v4: the numbers of each part of a row, and how far apart rows lie.
 
     Eight threads read 32 numbers at once. If a row of the output ends among them, the next begins where it would have gone
     on, counted in banks.
 
-    >>> pitch(3, 32, 1, 1), pitch(3, 28, 1, 1)
-    (40, 60)
+    >>> parts(3, 32, 1, 1, 1), parts(3, 28, 1, 1, 1), parts(3, 28, 2, 1, 1)
+    ((44, 44), (40, 60), (32, 92))
     """
-    least = 4 * ceil_div(-pad_w % 4 + ow + kw - 1, 4)
-    return next((p for p in range(least, least + 32, 4) if ow % 32 == 0 or (p * stride_h - ow) % 32 == 0), least)
+    part = 4 * ceil_div((-pad_w % 8 + (kw - 1) * dilation_w) // stride_w + ow, 4)
+    return part, stride_w * part + ((ow - stride_w * part) % 32 if ow % 32 else 0)
 
 
-def _plan(x: Any, kernel: Pair, out: Pair, stride: Pair, padding: Pair, dilation: Pair) -> tuple[str, int]:
-    """The best step that can do it, and the pitch of v4."""
-    height, plane = x.shape[2] + 2 * padding[0], x.shape[2] * x.shape[3]
-    if stride[1] == dilation[1] == 1 and out[1] % 4 == 0:
-        apart = pitch(kernel[1], out[1], stride[0], padding[1])
-        if height * apart <= STAGED:
-            return "v4", apart
-    return ("v3" if plane <= STAGED else "v2"), 0
+def bands(out: int, kernel: int, stride: int, dilation: int, row: int, image: int) -> tuple[int, int, int]:
+    """Into how many bands the rows of the output are divided, of how many each, and the numbers that one looks at.
+
+    Args:
+        out, kernel, stride, dilation: of the rows.
+        row: numbers of a row in shared memory, where there is room for a multiple of `stride` rows.
+        image: how many rows there are of which a band may see.
+
+    >>> bands(32, 3, 1, 1, 40, 34), bands(224, 3, 1, 1, 240, 226), bands(112, 7, 2, 1, 224, 224), bands(9, 3, 1, 1, 5000, 11)
+    ((1, 32, 1360), (7, 32, 8160), (8, 14, 7616), (0, 0, 0))
+    """
+    fit, high = STAGED // max(row, 1), (kernel - 1) * dilation + 1
+    most = out if image <= fit else min(out, (fit // stride * stride - high) // stride + 1)
+    if most < 1:
+        return 0, 0, 0
+    band = ceil_div(out, ceil_div(out, most))
+    return ceil_div(out, band), band, min(stride * ceil_div((band - 1) * stride + high, stride), image) * row
+
+
+def _plan(step: str, size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> tuple[str, tuple, tuple]:
+    """The step, the best one that can do it if none is asked for, its bands, and the parts of v4."""
+    out = out_size(size, kernel, stride, padding, dilation)
+    rows = out[0], kernel[0], stride[0], dilation[0]
+    if not step and out[1] % 4 == 0:
+        lie = parts(kernel[1], out[1], stride[1], padding[1], dilation[1])
+        cut = bands(*rows, lie[1], stride[0] * ceil_div(size[0] + 2 * padding[0], stride[0]))
+        if cut[0]:
+            return "v4", cut, lie
+    cut = bands(*rows, size[1], size[0])
+    return step or ("v3" if cut[0] else "v2"), cut, ()
 
 
 def im2col(
@@ -97,16 +120,16 @@ def im2col(
     out = out_size(x.shape[2:], kernel, stride, padding, dilation)
     pixels = out[0] * out[1]
     columns = namespace(x).empty((batch, channels * taps, pixels), x.dtype)
-    best, apart = _plan(x, kernel, out, stride, padding, dilation)
-    step = step or best
+    if not columns.size:
+        return columns
+    step, (count, band, seen), lie = _plan(step, x.shape[2:], kernel, stride, padding, dilation)
     numbers: tuple = (channels, *size, *kernel, *out, *stride, *padding, *dilation)
-    sizes = {"pixels": pixels, "rows": channels, "batch": batch}
-    if step == "v4":
-        numbers = (channels, *size, *kernel, *out, stride[0], *padding, dilation[0], apart)
-        sizes["numbers"] = (size[0] + 2 * padding[0]) * apart
-    elif step == "v3":
-        sizes["numbers"] = size[0] * size[1]
+    sizes = {"rows": channels, "batch": batch}
+    if step in ("v3", "v4"):
+        numbers += (band, *lie)
+        sizes |= {"bands": count, "numbers": seen}
     else:
+        sizes["pixels"] = pixels
         sizes["pixels" if step == "v1" else "rows"] *= taps
     launch(IM2COL[step], (x, columns, *numbers), **sizes)
     return columns
@@ -120,13 +143,16 @@ def col2im(
     xp, batch, channels = namespace(columns), len(columns), columns.shape[1] // (kernel[0] * kernel[1])
     out = out_size(size, kernel, stride, padding, dilation)
     x = (xp.zeros if step == "v1" else xp.empty)((batch, channels, *size), columns.dtype)
-    neighbours = stride[1] == dilation[1] == 1 and size[1] % 2 == 0 and x.size > 0
-    step = step or ("v3" if neighbours and wide(out[1], columns, x) else "v2")
+    neighbours = dilation[1] == 1 and x.size > 0 and wide(out[1], columns, x)
+    by_two = "by two" if neighbours and stride[1] == 2 and size[1] % 8 == 0 else "v2"
+    step = step or ("v3" if neighbours and stride[1] == 1 and size[1] % 2 == 0 else by_two)
     numbers: tuple = (channels, *size, *kernel, *out, *stride, *padding, *dilation)
     sizes = {"pixels": size[0] * size[1], "rows": channels, "batch": batch}
-    if step == "v3":
-        sizes |= {"pixels": size[0] * 4 * ceil_div(size[1], 4), "fours": whole_rows(size[1])}
-        numbers = (channels, *size, *kernel, *out, stride[0], *padding, dilation[0], sizes["fours"])
+    if step in ("v3", "by two"):
+        fours = whole_rows(size[1] if step == "v3" else size[1] // 2)
+        high = size[0] if step == "v3" else stride[0] * ceil_div(size[0], stride[0])
+        sizes |= {"pixels": high * 4 * ceil_div(size[1], 4), "fours": fours}
+        numbers = (channels, *size, *kernel, *out, stride[0], *padding, dilation[0], fours)
     elif step == "v1":
         sizes |= {"pixels": out[0] * out[1], "rows": columns.shape[1]}
     launch(COL2IM[step], (columns, x, *numbers), **sizes)
@@ -200,8 +226,36 @@ CASES = (
     _case(1, 1, (40, 36), padding=(1, 1)),
     _case(1, 1, (7, 16), kernel=(3, 1), stride=(3, 1)),
     _case(1, 1, (200, 64), kernel=(2, 1)),
+    # More than a block keeps: bands, the last of them smaller, some in the padding; and rows that are too long even so.
+    _case(1, 2, (9, 1024), padding=(1, 1)),
+    _case(1, 1, (11, 1024), stride=(2, 1), padding=(2, 1)),
+    _case(2, 1, (13, 1001), stride=(2, 3), padding=(3, 1), dilation=(1, 2)),
+    _case(1, 1, (9, 2000), kernel=(3, 1), stride=(1, 3), padding=(1, 0)),
+    _case(1, 1, (13, 1024), stride=(2, 2), padding=(1, 1)),
+    *(_case(1, 1, (2, w), kernel=(1, 1), padding=(3, 0)) for w in (4100, 4099)),
+    _case(1, 2, (9, 1001), kernel=(9, 1), padding=(1, 1)),
     _case(1, 1, (97, 131), stride=(4, 5), padding=(1, 1)),
     _case(1, 2, (5, 10), padding=(1, 0)),
+    # Filters that move by more than one, or take numbers apart, with the output a multiple of four.
+    _case(1, 2, (9, 24), kernel=(3, 5), stride=(2, 2), padding=(1, 2)),
+    *(_case(1, 1, (9, 14 + 2 * k), kernel=(k, 2 * k), stride=(2, 2)) for k in range(3, 7)),
+    *(_case(1, 1, (9, 12 + 2 * k), kernel=(k, 2 * k), stride=(2, 2), padding=(0, 1)) for k in range(3, 7)),
+    *(_case(1, 1, (9, 15 + 2 * k), kernel=(k, 2 * k + 1), stride=(2, 2)) for k in (5, 7)),
+    *(_case(1, 1, (10, 21 + k), kernel=(k, k), stride=(3, 3)) for k in (5, 6, 7)),
+    *(_case(1, 1, (5, w), kernel=(2, 5), stride=(1, s), padding=(1, 0)) for w, s in ((36, 1), (132, 1), (132, 2))),
+    _case(2, 1, (7, 23), kernel=(2, 5), stride=(1, 2), padding=(0, 2)),
+    _case(1, 1, (8, 24), stride=(3, 3), padding=(1, 1)),
+    _case(1, 2, (6, 16), kernel=(2, 3), padding=(1, 2), dilation=(2, 2)),
+    _case(1, 1, (5, 21), kernel=(1, 3), stride=(1, 2), dilation=(1, 3)),
+    _case(1, 1, (3, 8), kernel=(1, 3), padding=(0, 9)),
+    # Images that are multiples of eight, within a warp and over its end.
+    *(_case(1, 2, (7, w), stride=(2, 2), padding=(1, 1)) for w in (8, 32, 56, 72, 112)),
+    *(_case(2, 1, (5, w), kernel=(2, 5), stride=(2, 2), padding=(1, 2)) for w in (24, 64, 88, 264)),
+    *(_case(1, 2, (6, w), kernel=(1, k), stride=(s, 2), padding=(0, p))
+      for w, k, s, p in ((16, 8, 1, 3), (264, 8, 1, 3), (16, 2, 3, 4), (264, 10, 1, 0), (264, 2, 2, 4), (264, 14, 2, 6))),
+    _case(1, 1, (7, 264), kernel=(1, 2), stride=(3, 2), padding=(0, 4)),
+    _case(1, 1, (7, 168), kernel=(3, 4), stride=(2, 2), padding=(1, 1)),
+    _case(1, 2, (5, 16), kernel=(3, 4), stride=(1, 2), padding=(1, 1)),
     # Filters of each width, with the output a multiple of four, and not.
     *(_case(1, 1, (2, k + 7), kernel=(2, k)) for k in range(1, 9)),
     *(_case(1, 1, (3, k + 7 - 2 * p), kernel=(2, k), padding=(1, p)) for k, p in ((2, 1), (5, 1), (4, 2), (6, 2), (5, 3))),
@@ -217,6 +271,8 @@ CASES = (
     *(_case(2, 2, (5, w), padding=(1, p)) for w, p in ((6, 0), (34, 0), (58, 0), (130, 0), (262, 0), (6, 2), (70, 2))),
     *(_case(1, 2, (5, w), kernel=(2, 1), padding=(0, p)) for w, p in ((2, 1), (34, 1), (70, 1))),
     _case(1, 2, (9, 36), stride=(2, 1), padding=(1, 1), dilation=(2, 1)),
+    _case(1, 1, (7, 84), stride=(2, 1), padding=(1, 1)),
+    _case(1, 1, (2, 208), padding=(1, 1)),
     _case(1, 1, (3, 132), kernel=(1, 9)),
     _case(1, 1, (5, 8), padding=(1, 1), moved=True),
 )
@@ -238,10 +294,10 @@ IM2COL_LADDER = Ladder(
              lambda launch, case, x: {"columns": im2col(x, **_options(case), launch=launch, step="v1")}, (IM2COL["v1"],)),
         Step("v2", "a block for each row of columns: neighbours write neighbours",
              lambda launch, case, x: {"columns": im2col(x, **_options(case), launch=launch, step="v2")}, (IM2COL["v2"],)),
-        Step("v3", "a block keeps a plane in shared memory: it is fetched once, not once for each filter position",
+        Step("v3", "a block keeps rows of the image in shared memory: they are fetched once, not once for each filter position",
              lambda launch, case, x: {"columns": im2col(x, **_options(case), launch=launch, step="v3")}, (IM2COL["v3"],),
-             supports=lambda case: case["size"][0] * case["size"][1] <= STAGED),
-        Step("v4", "four pixels at a time, stored 16 bytes at a time; the padding lies in shared memory, so nothing is checked",
+             supports=lambda case: _plan("v3", case["size"], **_options(case))[1][0] > 0),
+        Step("v4", "four pixels at a time, stored 16 bytes at a time; what they read lies side by side, with its padding",
              lambda launch, case, x: {"columns": im2col(x, **_options(case), launch=launch)},
              (IM2COL["v4"], IM2COL["v3"], IM2COL["v2"]), used=True),
     ),
@@ -258,9 +314,9 @@ COL2IM_LADDER = Ladder(
         Step("v2", "each pixel collects what belongs to it: one store, no atomics, the same sum in every run",
              lambda launch, case, columns: {"x": col2im(columns, case["size"], **_options(case), launch=launch, step="v2")},
              (COL2IM["v2"],)),
-        Step("v3", "four pixels at a time, 16 bytes for each tap: what a tap is moved by comes from the neighbour",
+        Step("v3", "four pixels at a time, 16 bytes for each tap: what a tap is moved by comes from the neighbouring thread",
              lambda launch, case, columns: {"x": col2im(columns, case["size"], **_options(case), launch=launch)},
-             (COL2IM["v3"], COL2IM["v2"]), used=True),
+             (COL2IM["v3"], COL2IM["by two"], COL2IM["v2"]), used=True),
     ),
     inputs=_col2im_inputs, reference=_col2im_reference, cases=CASES, example=EXAMPLE, tolerance=2e-6, minimum_bytes=_bytes,
 )  # fmt: skip

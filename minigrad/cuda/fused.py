@@ -9,6 +9,7 @@ from typing import Any
 from .. import backend as places
 from ..ops import attention, conv, elementwise, indexing, linalg, loss, norm, reduction
 from ..optim import optimizer
+from . import dropout  # noqa: F401 (it says so to ops/dropout.py)
 
 
 def _later(name: str) -> Callable:
@@ -21,7 +22,9 @@ def _later(name: str) -> Callable:
     return call
 
 
-for _formula in (norm._layer_norm, norm._rms_norm, elementwise._gelu, loss._cross_entropy, attention._attention):
+for _formula in (
+    norm._layer_norm, norm._rms_norm, elementwise._gelu, loss._cross_entropy, attention._attention, conv.convolution,
+):  # fmt: skip
     _formula.fused("cuda", _later(_formula.op.name), _later(f"{_formula.op.name}_backward"))
 for _operation in (conv.conv, conv.conv_transpose, conv.correlate):
     _operation.fast("cuda")(_later(_operation.op.name))

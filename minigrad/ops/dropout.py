@@ -8,6 +8,15 @@ from .. import backend
 from ..errors import explained
 
 
+def _dropped(input, p):
+    kept = backend.default_generator(input.device).rng.random(input.shape, dtype="float32") >= p
+    scale = backend.xp_for(input.device).asarray(1 / (1 - p) if p < 1 else 0, input.dtype)
+    return input * (kept * scale)
+
+
+DROPPED = {"cpu": _dropped}  # for each type of device; see also cuda/dropout.py
+
+
 @explained
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """Set elements to zero with probability p and scale the others by 1 / (1 - p), so that the mean stays.
@@ -32,8 +41,5 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
         raise ValueError(f"dropout: p must be from 0 to 1, got {p}")
     if not training or p == 0:
         return input
-    where = input.device
-    kept = backend.default_generator(where).rng.random(input.shape, dtype="float32") >= p
-    scale = backend.xp_for(where).asarray(1 / (1 - p) if p < 1 else 0, input.dtype)
-    result = input * (kept * scale)
+    result = DROPPED.get(input.device.type, _dropped)(input, p)
     return input._assign("dropout", result) if inplace else result

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from minigrad.kernels.cuda import launcher
+from minigrad.kernels.cuda.dropout import philox
 
 import minigrad as mg
 from minigrad.nn import functional as F
@@ -134,9 +135,23 @@ CASES = {
         lambda x, w: F.conv2d(x, w, stride=(2, 1), dilation=(1, 2), groups=2), [draw(2, 4, 9, 7), draw(6, 2, 3, 2)],
         ["im2col_v3", "col2im_v2"],
     ),
+    "conv2d with padding of its own in each dimension": (
+        lambda x, w, b: F.conv2d(x, w, b, stride=(2, 1), padding=(0, 3), dilation=(1, 2), groups=3), [draw(2, 3, 7, 10), draw(6, 1, 2, 4), draw(6)],
+        ["im2col", "col2im_v2"],
+    ),
+    "conv2d of one image that stays as large": (
+        lambda x, w: F.conv2d(x[1], w, padding="same"), [draw(2, 2, 5, 12), draw(3, 2, 3, 5)], ["im2col_v4", "col2im_v3"],
+    ),
+    "conv2d with a zero more on one side": (
+        lambda x, w, b: F.conv2d(x, w, b, padding="same"), [draw(2, 3, 6, 8), draw(4, 3, 3, 2), draw(4)], ["im2col_v4", "col2im_v2"],
+    ),
+    "conv2d of channels last": (
+        lambda x, w: F.conv2d(x.permute(0, 3, 1, 2), w.mT, padding=1), [draw(2, 6, 8, 3), draw(4, 3, 3, 5)], ["im2col", "col2im"],
+    ),
     "conv_transpose2d": (
         lambda x, w: F.conv_transpose2d(x, w, stride=2, padding=1), [draw(2, 3, 4, 5), draw(3, 2, 3, 3)], ["im2col", "col2im_v2"],
     ),
+    "conv2d of more channels than a grid is high": (lambda x, w: F.conv2d(x, w), [draw(1, 65536, 1, 1), draw(1, 65536, 1, 1)], []),
     "conv1d": (lambda x, w: F.conv1d(x, w), [draw(2, 3, 9), draw(4, 3, 3)], []),
     "attention with wide values": (
         lambda q, k, v: F.scaled_dot_product_attention(q, k, v), [draw(2, 3, 4), draw(2, 5, 4), draw(2, 5, 3)], ["softmax_backward"],
@@ -163,6 +178,50 @@ def test_kernels_agree_with_the_formulas(kernels: list, name: str) -> None:
     assert bool(kernels) == bool(used)
     for kernel in used:
         assert any(launched.startswith(kernel) for launched in kernels), kernels
+
+
+@pytest.mark.parametrize(("shape", "padding", "limit", "seen"), [
+    ((2, 3, 6, 8), 1, None, [(2, 3, 6, 8), (1, 1)]),
+    ((2, 3, 6, 8), (2, 0), None, [(2, 3, 6, 8), (2, 0)]),
+    ((2, 3, 6, 8), 0, None, [(2, 3, 6, 8), (0, 0)]),
+    ((2, 3, 6, 8), 1, 2 * 27 * 48 - 1, None),  # a number more than indices reach
+    ((2, 1, 6, 8), 1, 2 * 10 * 48 - 1, None),  # the same, of the result
+])  # fmt: skip
+def test_convolutions_pass_their_padding_on(
+    kernels: list, monkeypatch: pytest.MonkeyPatch, shape: tuple, padding: Any, limit: int | None, seen: Any
+) -> None:
+    """What im2col reads and col2im writes is the image as it is."""
+    from minigrad.kernels.cuda import engine, im2col
+
+    noted: list = []
+    read, write = im2col.im2col, im2col.col2im
+    monkeypatch.setattr(im2col, "im2col", lambda x, *a: noted.append([x.shape, a[2]]) or read(x, *a))
+    monkeypatch.setattr(im2col, "col2im", lambda c, size, *a: noted.append([(*shape[:2], *size), a[2]]) or write(c, size, *a))
+    if limit is not None:
+        monkeypatch.setattr(engine, "MOST", limit)
+    arrays = [draw(*shape), draw(10, shape[1], 3, 3), draw(10)]
+    call = lambda x, w, b: F.conv2d(x, w, b, padding=padding)
+    found = results(call, arrays, "cuda")
+    with use_fast_paths(False):
+        expected = results(call, arrays, "cpu")
+    for a, b in zip(found, expected):
+        np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5)
+    # How many numbers come out is known once they are there: then only the rest is left to the formula.
+    assert noted == [seen] * 3 if seen else all(where != shape for where, _ in noted[1:])
+
+
+def test_no_window_fits(kernels: list) -> None:
+    from minigrad.ops.conv import Geometry, conv
+
+    x, w = mg.ones(2, 1, 2, 3, device="cuda"), mg.ones(5, 1, 4, 5, device="cuda")
+    assert conv(x, w, geometry=Geometry((1, 1), (1, 1), 1)).shape == (2, 5, 0, 0) and not kernels
+
+
+def test_a_weight_that_is_elsewhere(kernels: list) -> None:
+    x, w = mg.tensor(draw(1, 3, 6, 8), device="cuda"), mg.tensor(draw(4, 3, 3, 3))
+    for call in (lambda: F.conv2d(x, w, padding=1), lambda: F.conv2d(x, w), lambda: F.conv2d(x, w.cuda(), mg.ones(4)), lambda: F.layer_norm(x, (8,), mg.ones(8))):
+        with pytest.raises(RuntimeError, match="cuda:0 and cpu"):
+            call()
 
 
 @pytest.mark.parametrize(("bytes_of_shared_memory", "columns", "used"), [
@@ -240,6 +299,56 @@ def test_one_launch_moves_all_parameters(kernels: list, name: str) -> None:
     for mine, right in zip(*moved):
         np.testing.assert_allclose(mine, right, rtol=1e-5, atol=5e-6)
     assert kernels == ([] if name in ("amsgrad", "maximize") else ["adam_v2"] * 3)
+
+
+@pytest.mark.parametrize("strides", [False, True])
+@pytest.mark.parametrize("n", [3, 4, 41, 64])
+def test_dropout_draws_where_the_generator_is(kernels: list, n: int, strides: bool) -> None:
+    mg.manual_seed(12)
+    rng, p = mg.default_generator(mg.device("cuda")).rng, 0.3
+    mg.rand(5, device="cuda")  # the generator goes on from wherever it is
+    key, place = rng.state["key"], rng.state["counter"]
+    words = philox(place + np.arange(-(-2 * n // 4) + 3, dtype=np.uint64), key).ravel()
+    kept = words >= np.uint32(p * 2**32)
+    a, g = draw(2, n), draw(2, n)
+    make = (lambda a: mg.tensor(np.ascontiguousarray(a.T), device="cuda").mT) if strides else (lambda a: mg.tensor(a, device="cuda"))
+    x = make(a).requires_grad_()
+    standin.runtime.STATE.waits.clear()
+    y = F.dropout(x, p)
+    assert not standin.runtime.STATE.waits, "the host waits for the device"
+    mask = kept[: 2 * n].reshape(2, n) / (1 - p)
+    np.testing.assert_allclose(y.detach().cpu().numpy(), a * mask, rtol=1e-6)
+    slope, = mg.autograd.grad((y**3 * make(g)).sum(), x, create_graph=True)  # who was dropped is asked again, in any order
+    np.testing.assert_allclose(slope.detach().cpu().numpy(), 3 * a**2 * mask**3 * g, rtol=1e-5)
+    again, = mg.autograd.grad((slope * make(g)).sum(), x)
+    np.testing.assert_allclose(again.cpu().numpy(), 6 * a * mask**3 * g**2, rtol=1e-5)
+    later = F.dropout(mg.ones(12, device="cuda"), p).cpu().numpy()  # behind what was drawn
+    fours = -(-2 * n // 4) * 4
+    np.testing.assert_allclose(later, kept[fours : fours + 12] / (1 - p), rtol=1e-6)
+    assert set(kernels) <= {"dropout_v1", "dropout_v2"} and len(kernels) == 5
+
+
+def test_dropout_repeats_after_manual_seed(kernels: list) -> None:
+    layer, x, drawn = mg.nn.Dropout(0.5), mg.ones(40, device="cuda"), []
+    for _ in range(2):
+        mg.manual_seed(5)
+        drawn += [layer(x).tolist(), layer(x).tolist()]
+    assert drawn[0] == drawn[2] != drawn[1] == drawn[3]
+    assert layer.eval()(x) is x and len(kernels) == 4
+    x.copy_(F.dropout(x, 0.5, inplace=True))
+    assert set(x.tolist()) == {0.0, 2.0} and len(kernels) == 5
+
+
+@pytest.mark.parametrize(("options", "p"), [({"dtype": mg.float16}, 0.25), ({}, 1.0), ({"size": (0, 3)}, 0.25), ({"size": ()}, 0.25)])
+def test_dropout_of_what_the_kernel_does_not_take(kernels: list, options: dict, p: float) -> None:
+    size, dtype = options.get("size", (90,)), options.get("dtype", mg.float32)
+    x = mg.ones(*size, dtype=dtype, device="cuda", requires_grad=True)
+    y = F.dropout(x, p)
+    y.sum().backward()
+    assert y.shape == size and y.dtype == dtype and np.array_equal(y.detach().cpu().numpy(), x.grad.cpu().numpy())
+    if size == (90,):
+        assert set(y.tolist()) == ({0.0} if p == 1 else {0.0, float(np.asarray(1 / (1 - p), y.detach().cpu().numpy().dtype))})
+    assert bool(kernels) == (size == ())
 
 
 @pytest.mark.parametrize("dtype", [mg.float64, mg.float16])

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from minigrad.kernels.cuda import engine, launcher
+from minigrad.kernels.cuda import dropout, engine, im2col, launcher
 
 import minigrad as mg
 from minigrad import backend
@@ -146,6 +146,27 @@ def test_a_linear_layer_trains_by_our_products_alone(cp: Any, launched: list[str
     for mine, right in zip(found, [expected.detach(), *mg.autograd.grad(expected, leaves[:2], mg.tensor(slope))]):
         np.testing.assert_allclose(down(mine.array), right.numpy(), rtol=1e-5, atol=1e-5)
     assert sum(name.startswith("matmul_") for name in launched) >= 3, launched
+
+
+@pytest.mark.parametrize("case", [
+    {"batch": 2, "channels": 3, "size": (6, 8), "padding": (1, 1)},
+    {"batch": 1, "channels": 2, "size": (7, 9), "padding": (0, 2), "kernel": (2, 3), "stride": (2, 1), "dilation": (1, 2)},
+])  # fmt: skip
+def test_images_and_their_columns(cp: Any, launched: list[str], case: dict) -> None:
+    how = {"kernel": (3, 3)} | {name: value for name, value in case.items() if name not in ("batch", "channels", "size")}
+    for ladder in (im2col.IM2COL_LADDER, im2col.COL2IM_LADDER):
+        inputs = ladder.inputs(RNG, **case)
+        (array,), (expected,) = inputs.values(), ladder.reference(case, **inputs).values()
+        found = im2col.im2col(up(cp, array), **how) if "x" in inputs else im2col.col2im(up(cp, array), case["size"], **how)
+        np.testing.assert_allclose(down(found), expected, rtol=1e-5, atol=1e-5)
+    assert len(launched) == 2
+
+
+def test_dropout(cp: Any, launched: list[str]) -> None:
+    a = draw(3, 7)
+    kept = dropout.philox(2**33 + np.arange(6, dtype=np.uint64), 2**63 + 5).ravel()[:21].reshape(3, 7) >= 2**30
+    np.testing.assert_allclose(down(engine.dropout(up(cp, a), 0.25, 2**63 + 5, 2**33)), a * kept / 0.75, rtol=1e-6)
+    assert launched == ["dropout_v2"]
 
 
 def test_views_share_memory_as_the_graph_believes(cp: Any, launched: list[str]) -> None:

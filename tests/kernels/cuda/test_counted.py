@@ -12,6 +12,8 @@ from minigrad.kernels.simulator.counts import Cost
 
 from tests.simulator.harness import tools
 
+from .benchmark import script
+
 LADDERS = ladders()
 
 
@@ -28,32 +30,11 @@ def run(name: str, case: dict[str, Any], step: str | None = None) -> tuple[Cost,
     return sum((c.totals() for c in counts), Cost()), sum(c.opcode("fma.rn.f32").warps for c in counts)
 
 
-@pytest.mark.parametrize(("name", "case"), [
-    ("softmax", {"rows": 64, "cols": 1024}),
-    ("softmax", {"rows": 8, "cols": 16384}),
-    ("softmax", {"rows": 64, "cols": 512, "log": True}),
-    ("softmax_backward", {"rows": 64, "cols": 512}),
-    ("softmax_backward", {"rows": 16, "cols": 4096, "log": True}),
-    ("layer_norm", {"rows": 8192, "cols": 768}),
-    ("layer_norm", {"rows": 8192, "cols": 512, "rms": True}),
-    ("layer_norm_backward", {"rows": 16384, "cols": 256}),
-    ("layer_norm_backward", {"rows": 8192, "cols": 768}),
-    ("layer_norm_backward", {"rows": 8192, "cols": 1280, "rms": True}),
-    ("cross_entropy", {"rows": 256, "cols": 1024}),
-    ("cross_entropy", {"rows": 128, "cols": 4096, "smoothing": 0.1}),
-    ("gelu", {"n": 65536, "approximate": "none"}),
-    ("gelu_backward", {"n": 65536, "approximate": "tanh"}),
-    ("dropout", {"n": 65536, "p": 0.2, "seed": 5, "offset": 0}),
-    ("adam", {"sizes": (65536, 8192)}),
-    ("embedding_backward", {"tokens": 1024, "cols": 512, "rows": 3000}),
-    ("im2col", {"batch": 1, "channels": 4, "size": (32, 32), "padding": (1, 1)}),
-    ("im2col", {"batch": 1, "channels": 2, "size": (28, 28), "padding": (1, 1)}),
-    ("im2col", {"batch": 1, "channels": 2, "size": (56, 56), "padding": (2, 2), "kernel": (5, 5)}),
-    ("col2im", {"batch": 1, "channels": 4, "size": (32, 32), "padding": (1, 1)}),
-    ("col2im", {"batch": 1, "channels": 2, "size": (28, 28), "padding": (1, 1)}),
-    ("col2im", {"batch": 1, "channels": 2, "size": (56, 56), "padding": (2, 2), "kernel": (5, 5)}),
-    ("col2im", {"batch": 1, "channels": 2, "size": (36, 36), "kernel": (5, 5)}),
-])  # fmt: skip
+WAITING = [(name, case) for name, cases in script.SHAPES.items() if not name.startswith("attention") for case in cases]
+TILED = [(name, case) for name, cases in script.SHAPES.items() if name.startswith("attention") for case in cases]
+
+
+@pytest.mark.parametrize(("name", "case"), WAITING)
 def test_kernels_that_wait_for_memory_move_no_byte_twice(name: str, case: dict[str, Any]) -> None:
     cost, _ = run(name, case)
     minimum = LADDERS[name].minimum_bytes
@@ -83,19 +64,12 @@ def test_col2im_of_a_padded_image() -> None:
     assert cost.traffic <= 1.15 * minimum(**case) and cost.wide_bytes >= 0.85 * cost.global_bytes
 
 
-@pytest.mark.parametrize(("name", "case"), [
-    ("attention", {"queries": 256, "keys": 256, "d": 64}),
-    ("attention", {"queries": 192, "keys": 256, "d": 64, "causal": True}),
-    ("attention", {"queries": 128, "keys": 128, "d": 128, "causal": True}),
-    ("attention_backward", {"queries": 256, "keys": 256, "d": 64}),
-    ("attention_backward", {"queries": 128, "keys": 128, "d": 64, "causal": True}),
-    ("attention_backward", {"queries": 96, "keys": 96, "d": 128}),
-])  # fmt: skip
+@pytest.mark.parametrize(("name", "case"), TILED)
 def test_attention_moves_what_its_tiles_need(name: str, case: dict[str, Any]) -> None:
-    cost, _ = run(name, {"batch": 1, "heads": 1, **case})
+    cost, _ = run(name, case)
     minimum = LADDERS[name].minimum_bytes
     assert minimum is not None
-    assert cost.traffic <= 1.1 * minimum(batch=1, heads=1, **case)
+    assert cost.traffic <= 1.1 * minimum(**case)
     assert cost.wavefronts <= 1.05 * cost.ideal_wavefronts
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from minigrad.kernels.cuda import adam, attention, cross_entropy, embedding, gelu, im2col, launcher, layer_norm, matmul, softmax
 
@@ -59,25 +60,52 @@ def test_shared_memory_of_attention_is_that_of_its_tiles() -> None:
     assert max(k[d].geometry(rows=1, items=1).shared for k in (attention.BACKWARD_Q, attention.BACKWARD_KV) for d in k) < 99 * 1024
 
 
-@pytest.mark.parametrize("stride", [1, 2, 3])
-@pytest.mark.parametrize("pad", range(4))
+@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (3, 1), (1, 2), (2, 3), (3, 5)])
+@pytest.mark.parametrize("pad", [0, 1, 2, 3, 8, 9])
 @pytest.mark.parametrize("ow", [4, 12, 28, 32, 56])
-def test_padded_planes_of_im2col(ow: int, pad: int, stride: int) -> None:
+def test_padded_rows_of_im2col(ow: int, pad: int, stride: int, dilation: int) -> None:
     for kw in (1, 2, 3, 7):
-        apart, skip = im2col.pitch(kw, ow, stride, pad), -pad % 4
-        assert apart % 4 == 0 and apart >= skip + ow + kw - 1  # what is skipped, and what the filter sees
-        lanes = [4 * pixel // ow * stride * apart + 4 * pixel % ow for pixel in range(8)]
-        assert stride > 1 or len({place % 32 for place in lanes}) == 8, "two of eight threads meet in a bank"
+        part, pitch = im2col.parts(kw, ow, stride, pad, dilation)
+        assert part % 4 == pitch % 4 == 0 and pitch >= stride * part
+        for j in range(kw):  # what a tap reads, four numbers at a time, lies in its part
+            place = (-pad % 8 + j * dilation) // stride
+            assert place - place % 4 + ow + (4 if place % 4 else 0) <= part
+        lanes = [4 * pixel // ow * pitch + 4 * pixel % ow for pixel in range(8)]
+        assert len({place % 32 for place in lanes}) == 8, "two of eight threads meet in a bank"
 
 
-@pytest.mark.parametrize("width", [2, 4, 6, 28, 32, 34, 36, 56, 72, 112, 130, 224, 1024])
+@pytest.mark.parametrize("width", [2, 4, 6, 28, 32, 34, 36, 56, 72, 100, 112, 130, 224, 1024])
 def test_warps_of_col2im_do_whole_rows(width: int) -> None:
     fours, row = im2col.whole_rows(width), -(-width // 4)
-    assert 24 <= fours <= 32 and (fours == 32 or fours % row == 0)
-    assert fours % row == 0 or row > 32 or 32 % row > 8, "a row goes over the end of a warp without need"
+    assert 24 <= fours <= 32 and (fours == 32 or 2 * fours % row == 0)
+    assert 2 * fours % row == 0 or row > 32 or 32 % row > 8, "a row goes over the end of a warp without need"
+    assert fours % 2 == 0 or fours % row == 0, "a row goes on in the second half, in the middle of a sector"
     for height in (1, 5, 31):
-        blocks = im2col.by_fours(4 * height * row, 6, 2, fours)
-        assert blocks.grid[1:] == (6, 2) and blocks.grid[0] * 8 * fours >= height * row > (blocks.grid[0] - 1) * 8 * fours
+        blocks, each = im2col.by_fours(4 * height * row, 6, 2, fours), 2 * 8 * fours
+        assert blocks.grid[1:] == (6, 2) and blocks.grid[0] * each >= height * row > (blocks.grid[0] - 1) * each
+
+
+@pytest.mark.parametrize(("out", "kernel", "stride", "dilation", "row"), [
+    (1, 1, 1, 1, 1), (224, 3, 1, 1, 240), (112, 7, 2, 1, 224), (50, 3, 3, 2, 1000), (9, 8, 1, 1, 1024), (9, 9, 1, 1, 1024), (5, 1, 7, 1, 8192),
+])  # fmt: skip
+def test_bands_of_im2col_cover_the_output(out: int, kernel: int, stride: int, dilation: int, row: int) -> None:
+    image = (out - 1) * stride + (kernel - 1) * dilation + 1
+    many, band, seen = im2col.bands(out, kernel, stride, dilation, row, image)
+    needs = lambda band: row * min(image, stride * -(-((band - 1) * stride + (kernel - 1) * dilation + 1) // stride))
+    if needs(1) > im2col.STAGED:
+        assert many == 0
+        return
+    assert many * band >= out > (many - 1) * band and seen == needs(band) <= im2col.STAGED
+    assert needs(-(-out // max(1, many - 1))) > im2col.STAGED or many == 1, "there could be one band less"
+
+
+@pytest.mark.parametrize("shape", [(0, 2, 5, 8), (2, 0, 5, 8), (2, 3, 5, 2), (1, 1, 2, 9)])
+def test_no_column_is_no_launch(shape: tuple) -> None:
+    def launch(*args: object, **sizes: int) -> None:
+        raise AssertionError("there is nothing to do")
+
+    h, w = (max(0, n - 2) for n in shape[2:])
+    assert im2col.im2col(np.ones(shape, np.float32), (3, 3), launch=launch).shape == (shape[0], 9 * shape[1], h * w)
 
 
 def test_pieces() -> None:
