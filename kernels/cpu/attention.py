@@ -1,7 +1,8 @@
 """Attention, each query's weights made where they are used and never kept.
 
 1. The formula makes the scores of all queries with all keys, (queries, keys) for each head, in five arrays.
-2. NumPy alone: one such array, kept for the backward pass.
+2. NumPy alone: one such array, kept for the backward pass; made and used in blocks that stay in the cache, without the
+   keys that a block of queries may not see.
 3. Compiled, after FlashAttention (Dao et al., 2022): a head's queries are taken in blocks, so that the scores of a block
    stay in the cache from the product that makes them, through the softmax, to the product that uses them. Of a block of
    queries that may not look ahead only the keys up to its last one are touched, which is half of the work. What is kept
@@ -13,7 +14,9 @@ makes them, are not copied apart. Each (batch, head) is the work of one thread, 
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -215,8 +218,9 @@ def attention_backward(
     *, scale: float, is_causal: bool, mask: np.ndarray | None = None,
 ) -> list:
     """dS = W * (dW - sum(dW * W)), with dW = g Vᵀ; hidden keys have weight 0, hence gradient 0."""
-    if not isinstance(kept, tuple):
-        return _numpy_backward(g, needs, kept, query, key, value, scale)
+    if len(kept) == 2:
+        grads = _numpy_backward(g, kept, query, key, value, scale, is_causal)
+        return [x if need else None for x, need in zip(grads, needs)]
     batch, sizes, mask, lse = kept
     heads = _Heads(batch)
     for x in (query, key, value):
@@ -231,30 +235,74 @@ def attention_backward(
 
 
 # ------------------------------------------------------------------------------------------------------- NumPy alone
+# A column for each query, not a row: NumPy finds the largest of long columns three times as fast as of short rows.
+
+ROWS = 256  # queries of a block
+ROOM = 1 << 17  # weights of a block: those of several heads, if there are few keys
+
+
+def _blocks(shape: tuple[int, ...], is_causal: bool) -> Iterator[tuple[slice, slice, slice]]:
+    """Of weights (batch, ..., keys, queries) parts that stay in the cache: some of the batch, queries, and keys they see.
+
+    The last queries come first, since they see the most keys.
+    """
+    keys, queries = shape[-2:]
+    step = max(1, ROOM // (math.prod(shape[1:-1]) * min(ROWS, queries)))
+    for first, row in itertools.product(range(0, shape[0], step), range(0, queries, ROWS)[::-1]):
+        stop = min(row + ROWS, queries)
+        yield slice(first, first + step), slice(row, stop), slice(0, min(keys, stop) if is_causal else keys)
+
+
+def _with_batch(*arrays: np.ndarray) -> list[np.ndarray]:
+    """All with the same dimensions before the last two, at least one."""
+    batch = np.broadcast_shapes(*[x.shape[:-2] for x in arrays]) or (1,)
+    return [np.broadcast_to(x, (*batch, *x.shape[-2:])) for x in arrays]
 
 
 def _with_numpy(query: np.ndarray, key: np.ndarray, value: np.ndarray, scale: float, is_causal: bool) -> Any:
-    dtype = query.dtype
-    weights = (query * dtype.type(scale)) @ key.swapaxes(-1, -2)
-    if is_causal:
-        weights += np.where(np.tri(*weights.shape[-2:]), dtype.type(0), dtype.type(-np.inf))
-    weights -= weights.max(axis=-1, keepdims=True)  # finite: a causal row sees at least its first key
-    np.exp(weights, out=weights)
-    weights /= weights.sum(axis=-1, keepdims=True)
-    return weights @ value, weights
+    flat, dtype = query.ndim == key.ndim == value.ndim == 2, query.dtype
+    q, k, v = _with_batch(query, key, value)
+    (*batch, keys, _), queries = k.shape, q.shape[-2]
+    weights, out = np.empty((*batch, keys, queries), dtype), _inside_out(tuple(batch), queries, v.shape[-1], dtype)
+    hidden = np.where(np.tri(keys, queries, -1), dtype.type(-np.inf), dtype.type(0)) if is_causal else None
+    for some, rows, seen in _blocks(weights.shape, is_causal):
+        block = weights[some, ..., seen, rows]
+        np.matmul(k[some, ..., seen, :], q[some, ..., rows, :].swapaxes(-1, -2) * dtype.type(scale), out=block)
+        if hidden is not None:
+            block[..., rows.start :, :] += hidden[rows.start : seen.stop, rows]
+        block -= block.max(axis=-2, keepdims=True)  # finite: a causal column sees at least its first key
+        np.exp(block, out=block)
+        block /= block.sum(axis=-2, keepdims=True)
+        np.matmul(block.swapaxes(-1, -2), v[some, ..., seen, :], out=out[some, ..., rows, :])
+    out = out[0] if flat else out
+    return out, (weights, out)
 
 
 def _numpy_backward(
-    g: np.ndarray, needs: list[bool], weights: np.ndarray, query: np.ndarray, key: np.ndarray, value: np.ndarray, scale: float
+    g: np.ndarray, kept: tuple, query: np.ndarray, key: np.ndarray, value: np.ndarray, scale: float, is_causal: bool
 ) -> list:
-    gq = gk = gv = None
-    if needs[2]:
-        gv = weights.swapaxes(-1, -2) @ g
-    if needs[0] or needs[1]:
-        scores = g @ value.swapaxes(-1, -2)
-        scores -= np.einsum("...ij,...ij->...i", scores, weights)[..., None]
-        scores *= weights
+    """Of each query sum(dW * W) is g times the result, which has fewer numbers."""
+    weights, out = kept
+    g, out, q, k, v = _with_batch(g, out, query, key, value)
+    gq, gk, gv = _like(g.shape[:-2], q, k, v)
+    keys, queries = weights.shape[-2:]
+    for x in (gk, gv):
+        x[..., queries if is_causal else keys :, :] = 0
+    for some, rows, seen in _blocks(weights.shape, is_causal):
+        block, slope = weights[some, ..., seen, rows], g[some, ..., rows, :]
+        _put(block, slope, gv[some, ..., seen, :], rows.stop == queries)
+        scores = v[some, ..., seen, :] @ slope.swapaxes(-1, -2)
+        scores -= np.einsum("...ij,...ij->...i", slope, out[some, ..., rows, :])[..., None, :]
+        scores *= block
         scores *= query.dtype.type(scale)
-        gq = scores @ key if needs[0] else None
-        gk = scores.swapaxes(-1, -2) @ query if needs[1] else None
-    return [gq, gk, gv]
+        np.matmul(scores.swapaxes(-1, -2), k[some, ..., seen, :], out=gq[some, ..., rows, :])
+        _put(scores, q[some, ..., rows, :], gk[some, ..., seen, :], rows.stop == queries)
+    return [x[0] if query.ndim == key.ndim == value.ndim == 2 else x for x in (gq, gk, gv)]
+
+
+def _put(a: np.ndarray, b: np.ndarray, out: np.ndarray, first: bool) -> None:
+    """A product to where there is nothing yet, or added to what is there."""
+    if first:
+        np.matmul(a, b, out=out)
+    else:
+        out += a @ b

@@ -1,5 +1,9 @@
 """Batch norm in two passes forward and two backward, over rows of channels.
 
+1. The formula makes an array for each of its steps, and twice as many backward.
+2. NumPy alone: one array forward and one backward, each worked on in place.
+3. Compiled, where the channels of a pixel lie side by side:
+
 Mean and variance are found by blocks of rows that stay in the cache, each around its own mean, and joined by the formula
 of Chan, Golub and LeVeque (1979): as exact as two passes over everything, for the price of one.
 
@@ -75,7 +79,7 @@ def batch_norm(
     if x.size < SMALL or over != (0, *range(2, x.ndim)) or x.dtype not in FLOATS or mixed:
         return NotImplemented
     if not is_channels_last(x) or not available():
-        return NotImplemented
+        return _numpy_batch_norm(x, weight, bias, eps, found)
     table, n, channels = wide(rows(x)), count(x.shape), x.shape[1]
     pixels = table.shape[1] // channels
     blocks = max(1, min(len(table), x.size // BLOCK))
@@ -89,14 +93,17 @@ def batch_norm(
     scale, shift = rstd if weight is None else rstd * weight, np.zeros_like(mean) if bias is None else bias
     out = np.empty_like(table)
     _normalize(table, *(repeated(a, pixels) for a in (mean, scale, shift)), out)
-    return from_rows(out.reshape(-1, channels), x.shape), (mean, rstd)
+    return from_rows(out.reshape(-1, channels), x.shape), (mean, rstd, True)
 
 
 def batch_norm_backward(
     g: np.ndarray, needs: list[bool], kept: tuple, x: np.ndarray, weight: Any, bias: Any, *, over: Any, eps: float, found: list
 ) -> list:
     """With y = normalised x and h = g * weight:  dx = (h - mean(h) - y * mean(h * y)) / std."""
-    (mean, rstd), table, channels = kept, wide(rows(x)), x.shape[1]
+    mean, rstd, compiled = kept
+    if not compiled:
+        return _numpy_slopes(g, needs, mean, rstd, x, weight)
+    table, channels = wide(rows(x)), x.shape[1]
     pixels = table.shape[1] // channels
     slopes, centre = rows(g).reshape(table.shape), repeated(mean, pixels)
     sums, products = (np.empty((get_num_threads(), table.shape[1]), x.dtype) for _ in range(2))
@@ -109,3 +116,36 @@ def batch_norm_backward(
         _input_slope(slopes, table, centre, *numbers, gx)
         gx = from_rows(gx.reshape(-1, channels), x.shape)
     return [gx, product * rstd if needs[1] else None, total if needs[2] else None]
+
+
+# ------------------------------------------------------------------------------------------------------- NumPy alone
+
+
+def _numpy_batch_norm(x: np.ndarray, weight: Any, bias: Any, eps: float, found: list) -> Any:
+    images, n = _images(x), x.dtype.type(count(x.shape))
+    mean = images.mean((0, 2))
+    out = images - mean[:, None]
+    variance = np.einsum("ncl,ncl->c", out, out) / n
+    found.append((mean, variance))
+    rstd = 1 / np.sqrt(variance + x.dtype.type(eps))
+    out *= (rstd if weight is None else rstd * weight)[:, None]
+    if bias is not None:
+        out += bias[:, None]
+    return out.reshape(x.shape), (mean, rstd, False)
+
+
+def _numpy_slopes(g: np.ndarray, needs: list[bool], mean: np.ndarray, rstd: np.ndarray, x: np.ndarray, weight: Any) -> list:
+    g, images, n = _images(g), _images(x), x.dtype.type(count(x.shape))
+    gx = images - mean[:, None]
+    total, product = g.sum((0, 2)), np.einsum("ncl,ncl->c", g, gx)
+    if needs[0]:
+        gx *= (product * rstd * rstd / -n)[:, None]
+        gx += g
+        gx -= (total / n)[:, None]
+        gx *= (rstd if weight is None else rstd * weight)[:, None]
+    return [gx.reshape(x.shape), product * rstd if needs[1] else None, total if needs[2] else None]
+
+
+def _images(x: np.ndarray) -> np.ndarray:
+    """(n, channels, *sizes) as (n, channels, pixels), the pixels of a channel side by side: so NumPy's sums are exact."""
+    return np.ascontiguousarray(x).reshape(*x.shape[:2], -1)

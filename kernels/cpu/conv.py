@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from . import conv_runs
 from .bytes import clear, copy, copy_image
 from .conv_plan import Plan, backward_plan, correlation, forward_plan
 from .jit import available, get_num_threads, jit, prange
@@ -176,14 +177,16 @@ def _as_2d(*arrays: np.ndarray) -> list[np.ndarray]:
 
 
 def _fits(*arrays: Any) -> bool:
-    """Whether kernels apply: all arrays of one dtype, one or two dimensions of pixels."""
+    """Whether something here applies: all arrays of one dtype, and not empty."""
     dtype = arrays[0].dtype
-    if dtype not in _FLOATS or arrays[0].ndim not in (3, 4):
+    if dtype not in _FLOATS:
         return False
-    for x in arrays:
-        if x is not None and not (x.dtype == dtype and x.size and x.flags.aligned):
-            return False
-    return available()
+    return all([x is None or (x.dtype == dtype and x.size > 0 and x.flags.aligned) for x in arrays])
+
+
+def _compiled(x: np.ndarray) -> bool:
+    """Whether there are compiled kernels for images like these, of one or two dimensions; see conv_runs.py for others."""
+    return x.ndim in (3, 4) and available()
 
 
 def _padding(x: np.ndarray) -> tuple:
@@ -203,6 +206,8 @@ def conv(x: np.ndarray, weight: np.ndarray, bias: Any = None, *, geometry: Any, 
     """Y = W X; see minigrad/ops/conv.py for shapes, `padding` is (before, after) for each dimension."""
     if not _fits(x, weight, bias):
         return NotImplemented
+    if not _compiled(x):
+        return conv_runs.conv(x, weight, bias, geometry, padding or _padding(x))
     plan = _for(x, weight, forward_plan, x.shape[2:], weight.shape, geometry, padding or _padding(x))
     if plan is None:
         return NotImplemented
@@ -216,6 +221,10 @@ def conv_transpose(y: np.ndarray, weight: np.ndarray, *, size: Any, geometry: An
     """X = Wᵀ Y, the gradient of the input of a given size."""
     if not _fits(y, weight):
         return NotImplemented
+    if not _compiled(y):
+        if not conv_runs.can_turn_around(weight, geometry):
+            return NotImplemented
+        return conv_runs.conv_transpose(y, weight, size, geometry, padding or _padding(y))
     plan = _for(y, weight, backward_plan, tuple(size), weight.shape, geometry, padding or _padding(y), y.shape[2:])
     if plan is None:
         return NotImplemented
@@ -229,6 +238,8 @@ def correlate(x: np.ndarray, y: np.ndarray, *, kernel: Any, geometry: Any, paddi
     """W = Y Xᵀ, the gradient of a weight with kernels of a given size."""
     if not _fits(x, y):
         return NotImplemented
+    if not _compiled(x):
+        return conv_runs.correlate(x, y, kernel, geometry, padding or _padding(x))
     plan = correlation(x.shape, y.shape, tuple(kernel), geometry, padding or _padding(x), x.itemsize)
     if plan is None:
         return NotImplemented
@@ -260,6 +271,8 @@ def _pixels(y: np.ndarray, groups: int, parts: int) -> tuple[Any, tuple[int, int
 
 def convolution(x: np.ndarray, weight: np.ndarray, bias: Any = None, *, padding: Any, geometry: Any) -> Any:
     """Forward pass of the composition `convolution`: pads, convolves and adds the bias in one go."""
+    if not _compiled(x) and not conv_runs.can_turn_around(weight, geometry):
+        return NotImplemented
     out = conv(x, weight, bias, geometry=geometry, padding=padding)
     return out if out is NotImplemented else (out, None)
 

@@ -1,7 +1,7 @@
 """GELU, exact and by GPT-2's approximation, and SiLU: x times a smooth step from 0 to 1.
 
 1. The formula makes eight arrays, each written to memory and read again.
-2. NumPy alone, for the approximation: the same passes over blocks that stay in the cache.
+2. NumPy alone, for the approximation: passes over blocks that stay in the cache. The step is kept for the backward pass.
 3. Compiled: one pass. The backward pass computes the step anew from x, so that nothing is kept but x. The approximation
    (1 + tanh(u)) / 2 is sigmoid(2u), which is one exponential and one division.
 """
@@ -88,16 +88,16 @@ def silu_backward(g: np.ndarray, needs: list[bool], kept: None, x: np.ndarray) -
 
 def gelu(x: np.ndarray, *, approximate: str) -> Any:
     if pays(x):
-        return _apply(x, approximate), True
+        return _apply(x, approximate), None
     if approximate != "tanh" or x.dtype.kind != "f":
         return NotImplemented
-    return _numpy_gelu(np.ascontiguousarray(x)), False
+    return _numpy_gelu(np.ascontiguousarray(x))
 
 
-def gelu_backward(g: np.ndarray, needs: list[bool], compiled: bool, x: np.ndarray, *, approximate: str) -> list:
-    if compiled:
+def gelu_backward(g: np.ndarray, needs: list[bool], steps: np.ndarray | None, x: np.ndarray, *, approximate: str) -> list:
+    if steps is None:
         return [_slope(g, x, approximate)]
-    return [_numpy_slope(np.ascontiguousarray(g), np.ascontiguousarray(x))]
+    return [_numpy_slope(np.ascontiguousarray(g), np.ascontiguousarray(x), steps)]
 
 
 # ------------------------------------------------------------------------------------------------------- NumPy alone
@@ -109,38 +109,31 @@ def _blocks(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
         yield tuple(a[start : start + BLOCK] for a in rows)
 
 
-def _tanh(x: np.ndarray) -> np.ndarray:
-    """tanh(C * (x + 0.044715 x^3))"""
-    t = x * x
-    t *= CUBIC * C
-    t += C
-    t *= x
-    return np.tanh(t, out=t)
+def _numpy_gelu(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The result, and the step."""
+    out, steps = np.empty_like(x), np.empty_like(x)
+    for block, result, step in _blocks(x, out, steps):
+        np.multiply(block, block, out=step)
+        step *= CUBIC * C
+        step += C
+        step *= block
+        np.tanh(step, out=step)
+        step *= 0.5
+        step += 0.5
+        np.multiply(block, step, out=result)
+    return out, steps
 
 
-def _numpy_gelu(x: np.ndarray) -> np.ndarray:
+def _numpy_slope(g: np.ndarray, x: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """With the step s, which is sigmoid(2u):  g * (s + x s (1 - s) 2 du/dx)."""
     out = np.empty_like(x)
-    for block, result in _blocks(x, out):
-        t = _tanh(block)
-        t += 1
-        t *= 0.5
-        np.multiply(t, block, out=result)
-    return out
-
-
-def _numpy_slope(g: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """With t = tanh(u):  g * (0.5 (1 + t) + 0.5 x (1 - t^2) du/dx)."""
-    out = np.empty_like(x)
-    for block, gradient, result in _blocks(x, g, out):
-        t = _tanh(block)
-        slope = block * block
-        slope *= 3 * CUBIC * C
-        slope += C
+    for block, gradient, step, slope in _blocks(x, g, steps, out):
+        np.multiply(block, block, out=slope)
+        slope *= 6 * CUBIC * C
+        slope += 2 * C
         slope *= block
-        square = t * t
-        slope -= np.multiply(slope, square, out=square)  # x (1 - t^2) du/dx
-        slope += t
+        slope -= slope * step
         slope += 1
-        slope *= 0.5
-        np.multiply(slope, gradient, out=result)
+        slope *= step
+        slope *= gradient
     return out

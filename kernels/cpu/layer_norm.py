@@ -75,8 +75,9 @@ def layer_norm(
         out, means, rstds = np.empty_like(rows), np.empty(len(rows), x.dtype), np.empty(len(rows), x.dtype)
         _forward(rows, _or(weight, 1, rows), _or(bias, 0, rows), x.dtype.type(eps), out, means, rstds)
         return out.reshape(x.shape), (None, means, rstds)
-    normal = rows - rows.mean(axis=1, keepdims=True)
-    variance = np.einsum("ij,ij->i", normal, normal) / x.dtype.type(rows.shape[1])
+    n = x.dtype.type(rows.shape[1])
+    normal = rows - (np.einsum("ij->i", rows) / n)[:, None]  # NumPy's `mean` of short rows takes three times as long
+    variance = np.einsum("ij,ij->i", normal, normal) / n
     rstd = 1 / np.sqrt(variance + x.dtype.type(eps))[:, None]
     normal *= rstd
     out = normal * weight.reshape(-1) if weight is not None else normal.copy()
@@ -100,7 +101,7 @@ def layer_norm_backward(
         h = rows * weight.reshape(-1) if weight is not None else rows.copy()
         n = x.dtype.type(rows.shape[1])
         along = np.einsum("ij,ij->i", h, normal)[:, None] / n
-        h -= h.mean(axis=1, keepdims=True)
+        h -= (np.einsum("ij->i", h) / n)[:, None]
         h -= normal * along
         h *= rstd
         gx = h.reshape(x.shape)

@@ -1,4 +1,8 @@
-"""Pools over windows of pixels, all channels of a pixel at once.
+"""Pools over windows of pixels.
+
+1. The formula takes one element of all windows after the other, by tables of where they are.
+2. NumPy alone, for windows that lie inside of the image: these elements are slices. Backward compares them with the result.
+3. Compiled, all channels of a pixel at once:
 
 The largest of a window is found with vectors of channels, which stay in registers from its first pixel to its last. The
 instructions are written here, as in tile.py: which of the pixels it was is a small number beside a float, and compilers
@@ -7,6 +11,8 @@ do not put the two into vectors of the same length.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -190,10 +196,11 @@ def _pairs(geometry: tuple) -> list[tuple[int, int]]:
 
 def max_pool(x: np.ndarray, *, tables: Any, geometry: tuple) -> Any:
     """Forward pass of the composition `max_windows`."""
-    kernel = geometry[0]
-    if x.size < SMALL or x.dtype not in FLOATS or np.prod(kernel) > 255 or x.ndim != len(kernel) + 2 or not available():
+    kernel, counts = geometry[0], [len(table) for table in tables]
+    if x.dtype not in FLOATS:
         return NotImplemented
-    counts = [len(table) for table in tables]
+    if x.size < SMALL or np.prod(kernel) > 255 or x.ndim != len(kernel) + 2 or not available():
+        return _numpy_pool(x, counts, geometry)
     source = pixels(x[:, :, None] if len(kernel) == 1 else x)
     out = np.empty((len(source), *([1, *counts] if len(kernel) == 1 else counts), source.shape[3]), x.dtype)
     where = np.empty(out.shape, np.uint8)
@@ -204,9 +211,48 @@ def max_pool(x: np.ndarray, *, tables: Any, geometry: tuple) -> Any:
 
 def max_pool_backward(g: np.ndarray, needs: list[bool], kept: tuple, x: np.ndarray, *, tables: Any, geometry: tuple) -> list:
     """Each gradient to the element that was the largest."""
+    if len(kept) == 1:
+        return [_numpy_slope(g, kept[0], x, geometry)]
     where, shape = kept
     gx = np.empty(shape, g.dtype)
     slopes = pixels_like(g[:, :, None] if len(geometry[0]) == 1 else g, where)
     _max_pool_slope(slopes, where, gx, *_pairs(geometry))
     result = image(gx, x.shape[1])
     return [result[:, :, 0] if len(geometry[0]) == 1 else result]
+
+
+# ------------------------------------------------------------------------------------------------------- NumPy alone
+
+
+def _elements(x: np.ndarray, counts: Sequence[int], geometry: tuple) -> Iterator[np.ndarray]:
+    """One element of all windows after the other."""
+    kernel, stride, _, dilation = geometry
+    for offset in itertools.product(*map(range, kernel)):
+        starts = [k * d for k, d in zip(offset, dilation)]
+        where: Any = (..., *[slice(a, a + s * (n - 1) + 1, s) for a, s, n in zip(starts, stride, counts)])
+        yield x[where]
+
+
+def _numpy_pool(x: np.ndarray, counts: Sequence[int], geometry: tuple) -> Any:
+    kernel, stride, padding, dilation = geometry
+    ends = [s * (n - 1) + d * (k - 1) for k, s, d, n in zip(kernel, stride, dilation, counts)]
+    if any(padding) or any(end >= size for end, size in zip(ends, x.shape[-len(kernel) :])):
+        return NotImplemented
+    first, *others = _elements(x, counts, geometry)
+    out = first.copy()
+    for element in others:
+        np.maximum(out, element, out=out)
+    return out, (out,)
+
+
+def _numpy_slope(g: np.ndarray, out: np.ndarray, x: np.ndarray, geometry: tuple) -> np.ndarray:
+    counts = out.shape[-len(geometry[0]) :]
+    gx, searching, nan = np.zeros_like(x), np.ones(out.shape, bool), np.isnan(out).any()
+    for element, slope in zip(_elements(x, counts, geometry), _elements(gx, counts, geometry)):
+        found = element == out
+        if nan:
+            found |= element != element
+        found &= searching
+        slope += g * found
+        searching ^= found
+    return gx
