@@ -46,6 +46,7 @@ from .creation import (
     zeros,
     zeros_like,
 )
+from .cuda.fused import get_float32_matmul_precision, set_float32_matmul_precision
 from .dtypes import (
     bool,
     double,

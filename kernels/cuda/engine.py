@@ -20,6 +20,7 @@ from . import gelu as _gelu
 from . import im2col as _im2col
 from . import layer_norm as _layer_norm
 from . import matmul as _matmul
+from . import matmul_tf32 as _matmul_tf32
 from . import softmax as _softmax
 from .launcher import MOST, most_shared, namespace
 
@@ -186,8 +187,11 @@ def attention_backward(
 # ---------------------------------------------------------------------------------------------------------- products
 
 
-def product(a: Array, b: Array, bias: Any = None) -> Any:
-    """`a @ b + bias` by our own kernel; the library's, which on a card is cuBLAS, is used unless somebody asks for this."""
+def product(a: Array, b: Array, bias: Any = None, *, tf32: bool = False) -> Any:
+    """`a @ b + bias` by our own kernel; the library's, which on a card is cuBLAS, is used unless somebody asks for this.
+
+    With `tf32` on tensor cores, where sizes and addresses allow it.
+    """
     if not takes(a, b, bias) or min(a.ndim, b.ndim) < 2 or a.shape[-1] != b.shape[-2]:
         return NotImplemented
     layout = "nn"
@@ -196,7 +200,10 @@ def product(a: Array, b: Array, bias: Any = None) -> Any:
     elif _transposed(b):
         b, layout = b.swapaxes(-1, -2), "nt"
     a, b, bias = dense(a), dense(b), dense(bias)
-    return _matmul.product(a, b, layout, bias) if _matmul.supports(a, b, bias) else NotImplemented
+    if not _matmul.supports(a, b, bias):
+        return NotImplemented
+    out = _matmul_tf32.product(a, b, layout, bias) if tf32 else NotImplemented
+    return _matmul.product(a, b, layout, bias) if out is NotImplemented else out
 
 
 def _transposed(x: Array) -> bool:

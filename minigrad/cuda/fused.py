@@ -10,6 +10,7 @@ from .. import backend as places
 from ..ops import attention, conv, elementwise, indexing, linalg, loss, norm, reduction
 from ..optim import optimizer
 from . import dropout  # noqa: F401 (it says so to ops/dropout.py)
+from .devices import get_device_capability
 
 
 def _later(name: str) -> Callable:
@@ -48,6 +49,46 @@ indexing._embedding.fast("cuda")(_with_slope(indexing._scatter, "add_rows"))
 optimizer.STEPS["cuda"] = _later("step")
 
 
+_precision = "highest"
+
+
+def _product(*arrays: Any) -> Any:
+    tf32 = _precision != "highest" and get_device_capability() >= (8, 0)
+    return import_module("minigrad.kernels.cuda.engine").product(*arrays, tf32=tf32)
+
+
+def get_float32_matmul_precision() -> str:
+    """What `set_float32_matmul_precision` has set. Source: `torch.get_float32_matmul_precision`.
+
+    >>> get_float32_matmul_precision()
+    'highest'
+    """
+    return _precision
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """How exact products of float32 are on CUDA devices that have tensor cores, where minigrad's kernel makes them.
+
+    Args:
+        precision: "highest", the default, computes in float32. "high" and "medium" round factors to TF32, 10 bits behind the
+            comma instead of 23, and add up in float32: kernels/cuda/matmul_tf32.cu, on devices from compute capability 8.0
+            on, if `minigrad.cuda.preferred_blas_library` is "minigrad" and sizes are multiples of 4.
+
+    Raises:
+        ValueError: another name.
+
+    Source: `torch.set_float32_matmul_precision`.
+
+    >>> set_float32_matmul_precision("high"); get_float32_matmul_precision()
+    'high'
+    >>> set_float32_matmul_precision("highest")
+    """
+    global _precision
+    if precision not in ("highest", "high", "medium"):
+        raise ValueError(f"set_float32_matmul_precision: expected 'highest', 'high' or 'medium', got {precision!r}")
+    _precision = precision
+
+
 def preferred_blas_library(backend: str | None = None) -> str:
     """Who multiplies matrices of float32 on CUDA devices. Source: `torch.backends.cuda.preferred_blas_library`.
 
@@ -64,7 +105,7 @@ def preferred_blas_library(backend: str | None = None) -> str:
         raise ValueError(f"preferred_blas_library: expected 'cublas' or 'minigrad', got {backend!r}")
     arrays = places.cupy().ndarray
     if backend == "minigrad":
-        linalg._product.kernels[arrays] = _later("product")
+        linalg._product.kernels[arrays] = _product
     elif backend == "cublas":
         linalg._product.kernels.pop(arrays, None)
     return "minigrad" if arrays in linalg._product.kernels else "cublas"

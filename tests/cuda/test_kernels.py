@@ -262,6 +262,26 @@ def test_our_own_product(kernels: list, left: tuple, right: tuple, layout: str) 
     assert any(name.startswith("matmul") for name in kernels)
 
 
+@pytest.mark.parametrize("capability, precision, tf32", [(8, "high", True), (7, "high", False), (8, "highest", False)])
+def test_products_on_tensor_cores_are_asked_for(kernels: list, monkeypatch, capability: int, precision: str, tf32: bool) -> None:
+    monkeypatch.setattr("minigrad.cuda.fused.get_device_capability", lambda: (capability, 5))
+    a, b = draw(36, 64), draw(64, 20)
+    x, y = mg.tensor(a, device="cuda"), mg.tensor(b, device="cuda")
+    try:
+        mg.set_float32_matmul_precision(precision)
+        assert mg.get_float32_matmul_precision() == precision
+        mg.cuda.preferred_blas_library("minigrad")
+        found, odd = x @ y, x[:, :-1] @ y[:-1]
+    finally:
+        mg.cuda.preferred_blas_library("cublas")
+        mg.set_float32_matmul_precision("highest")
+    exact, rounded = a.astype(float) @ b, np.abs(a).astype(float) @ np.abs(b) * 2.0**-10
+    error = np.abs(found.cpu().numpy() - exact)
+    assert (error < rounded).all() and (error.max() > 1e-4) == tf32
+    np.testing.assert_allclose(odd.cpu().numpy(), a[:, :-1].astype(float) @ b[:-1], rtol=1e-4, atol=1e-5)
+    assert any("tf32" in name for name in kernels) == tf32 and any("tf32" not in name for name in kernels)
+
+
 def test_linear_by_our_own_product(kernels: list) -> None:
     x, w, b = draw(2, 9, 20), draw(12, 20), draw(12)
     try:
@@ -366,3 +386,5 @@ def test_the_second_derivative_is_that_of_the_formula(kernels: list) -> None:
     assert kernels == ["gelu_v2"]
     with pytest.raises(ValueError, match="preferred_blas_library: expected 'cublas' or 'minigrad', got 'mkl'"):
         mg.cuda.preferred_blas_library("mkl")
+    with pytest.raises(ValueError, match="set_float32_matmul_precision: expected 'highest', 'high' or 'medium', got 'tf32'"):
+        mg.set_float32_matmul_precision("tf32")
