@@ -108,7 +108,7 @@ def _rows_of(torch: Any, shape: tuple[int, int], repeats: int) -> list[dict[str,
     lines = []
     for name, (ours, theirs, traffic) in calls.items():
         times: Times = {"ours": milliseconds(ours, repeats)}
-        with mg.op.use_fast_paths(False):
+        with mg.fast.use_fast_paths(False):
             times["formula"] = milliseconds(ours, repeats)
         times["torch"] = torch and milliseconds(theirs, repeats, torch.cuda)
         lines.append(row(name, list(shape), times, bytes_=traffic))
@@ -164,7 +164,7 @@ def gpt_steps(quick: bool, repeats: int) -> list[dict[str, Any]]:
             loss.backward()
             optimizer.step()
 
-        with mg.op.use_fast_paths(fused):
+        with mg.fast.use_fast_paths(fused):
             times[who] = milliseconds(step, max(1, repeats // 10))
     return [row("step of a GPT", [layers, width, length, batch], times)]
 

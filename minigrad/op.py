@@ -36,7 +36,7 @@ import numpy as np
 from . import backend, dtypes, precision
 from .autograd import Node, Storage, grad_mode
 from .errors import explain
-from .fast import fast_paths, use_fast_paths, with_kernel  # noqa: F401 (whoever writes an operation looks for them here)
+from .fast import fast_paths, with_kernel  # noqa: F401 (whoever writes an operation looks for it here)
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -404,7 +404,8 @@ def {op.name}({parameters}, *more, **options):
     here |= {"fast": op.fast, "plans": op.plans, "new": object.__new__, "ndarray": np.ndarray, "recording": grad_mode.get}
     here |= {"silence": backend.silence, "restore": backend.restore, "autocast": precision.active.get}
     closure = f"def make({', '.join(here)}):" + text.replace("\n", "\n    ") + f"\n    return {op.name}"
-    file, found = f"{__file__}, {op.name} written out", {}  # type: ignore[var-annotated]
+    file = f"{__file__}, {op.name} written out"
+    found: dict[str, Any] = {}
     exec(compile(closure, file, "exec"), globals(), found)
     linecache.cache[file] = len(closure), None, closure.splitlines(True), file  # for tracebacks
     written = found["make"](**here)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import minigrad as mg
-from minigrad.op import use_fast_paths
+from minigrad.fast import use_fast_paths
 
 from .cuda import standin
 

@@ -156,3 +156,15 @@ def test_what_unpack_must_give(unpack, kind, message):
         y = x.square().sum()
     with pytest.raises(kind, match=message):
         y.backward()
+
+
+def test_the_usual_call_and_the_general_one_record_the_same():
+    x, y = mg.randn(3, 5, requires_grad=True), mg.randn(3, 5, requires_grad=True)
+    g, found = mg.randn(3, 5), []
+    assert "for " not in mg.mul.text and mg.mul.text.startswith("def mul(input, other, *more, **options):")
+    for options in ({}, {"out": None}):  # `out` is none of its options, so this is nothing usual
+        result = mg.mul(x, y, **options)
+        result.backward(g)
+        found.append((result.node.name, result.tolist(), x.grad.tolist(), y.grad.tolist()))
+        x.grad = y.grad = None
+    assert found[0] == found[1] == ("mul", (x * y).tolist(), (g * y).tolist(), (g * x).tolist())

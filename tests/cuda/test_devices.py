@@ -9,7 +9,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.op import use_fast_paths
+from minigrad.fast import use_fast_paths
 from minigrad.utils.data import DataLoader, TensorDataset
 
 from . import standin

@@ -19,7 +19,7 @@ from minigrad.kernels.ladder import Ladder
 
 import minigrad as mg
 from minigrad import backend
-from minigrad.op import use_fast_paths
+from minigrad.fast import use_fast_paths
 
 from ..ops.cases import CASES, Case
 from . import test_kernels, test_training, test_whole_numbers

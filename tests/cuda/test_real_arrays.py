@@ -16,8 +16,8 @@ from minigrad.kernels.cuda import dropout, engine, im2col, launcher
 
 import minigrad as mg
 from minigrad import backend
+from minigrad.fast import use_fast_paths
 from minigrad.nn import functional as F
-from minigrad.op import use_fast_paths
 
 from .test_kernels import Noting, simulated
 

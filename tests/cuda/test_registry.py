@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import minigrad as mg
-from minigrad.op import use_fast_paths
+from minigrad.fast import use_fast_paths
 
 from ..ops.cases import CASES, Case
 from ..ops.test_cases import TOLERANCE, close, theirs

@@ -9,8 +9,8 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
+from minigrad.fast import use_fast_paths
 from minigrad.models.gpt import GPT, GPTConfig
-from minigrad.op import use_fast_paths
 
 from .standin.runtime import STATE
 from .test_kernels import kernels, modules

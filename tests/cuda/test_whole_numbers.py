@@ -110,7 +110,7 @@ def test_draws(cupy) -> None:
     assert sorted(mg.randperm(999, **on).tolist()) == list(range(999)) != mg.randperm(999, **on).tolist()
     e = mg.empty(n, **on).exponential_(2.0).cpu().numpy()
     assert abs(e.mean() - 0.5) < 0.01 and e.min() >= 0
-    with mg.op.use_fast_paths(False):  # test_kernels.py has the kernel
+    with mg.fast.use_fast_paths(False):  # test_kernels.py has the kernel
         drop = mg.nn.functional.dropout(mg.ones(n, **on), 0.3).cpu().numpy()
     assert np.allclose(np.unique(drop), [0, 1 / 0.7]) and abs((drop == 0).mean() - 0.3) < 0.005
     drawn = mg.multinomial(mg.tensor([1.0, 0.0, 3.0], **on), 40_000, replacement=True).cpu().numpy()

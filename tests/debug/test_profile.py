@@ -15,7 +15,8 @@ from minigrad.autograd import watchers
 from minigrad.composite import COMPOSITIONS
 from minigrad.debug import profile
 from minigrad.debug.profile_table import Event
-from minigrad.op import REGISTRY, use_fast_paths
+from minigrad.fast import use_fast_paths
+from minigrad.op import REGISTRY
 from minigrad.utils.checkpoint import checkpoint
 
 F = mg.nn.functional

@@ -9,7 +9,7 @@ import numpy as np
 from minigrad.kernels.cpu import jit
 
 import minigrad as mg
-from minigrad.op import use_fast_paths
+from minigrad.fast import use_fast_paths
 
 inf, nan = float("inf"), float("nan")
 rng = np.random.default_rng(0)

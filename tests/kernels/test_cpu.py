@@ -7,8 +7,8 @@ import pytest
 
 import minigrad as mg
 from minigrad.composite import COMPOSITIONS
+from minigrad.fast import use_fast_paths
 from minigrad.nn import functional as F
-from minigrad.op import use_fast_paths
 
 inf, nan = float("inf"), float("nan")
 rng = np.random.default_rng(0)

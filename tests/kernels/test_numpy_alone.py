@@ -10,13 +10,13 @@ from minigrad.kernels.cpu import conv_runs, jit
 
 import minigrad as mg
 from minigrad.composite import COMPOSITIONS
+from minigrad.fast import use_fast_paths
 from minigrad.nn import functional as F
-from minigrad.op import use_fast_paths
 from minigrad.ops import conv as ops
 
 from .test_cpu import CASES as FUSED
 from .test_cpu import test_fused_passes_agree_with_their_formulas as fused_passes_agree
-from .test_images import CASES, LAYOUTS, conv, inf, normal, run
+from .test_images import CASES, LAYOUTS, assert_fast_paths_agree, conv, inf, normal, run
 
 attention = importlib.import_module("minigrad.kernels.cpu.attention")  # its name is that of a function, too
 ALONE = ("conv", "pool", "norm")
@@ -40,15 +40,7 @@ def without_numba(monkeypatch):
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("name", CASES)
 def test_numpy_alone_agrees_with_formulas(name, layout, dtype):
-    f, examples = CASES[name]
-    for arrays in examples:
-        varied = [LAYOUTS[layout](a.astype(dtype)) for a in arrays]
-        exact = run(f, [a.astype(np.float64) for a in varied], fast=False)
-        for got, wanted in zip(run(f, varied, fast=True), exact):
-            assert got.dtype == dtype and got.shape == wanted.shape
-            scale = np.abs(np.where(np.isfinite(wanted), wanted, 0)).max()
-            tolerance = scale * (1e-11 if dtype == np.float64 else 2e-3 if "norm" in name else 2e-5)
-            np.testing.assert_allclose(got, wanted, rtol=0, atol=tolerance)
+    assert_fast_paths_agree(CASES[name], name, layout, dtype)
 
 
 @pytest.mark.parametrize("name", ["conv", "conv1d", "conv stride", "max_pool", "batch_norm"])

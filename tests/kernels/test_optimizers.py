@@ -7,7 +7,7 @@ import pytest
 from minigrad.kernels.cpu import jit, optimizers
 
 import minigrad as mg
-from minigrad.op import use_fast_paths
+from minigrad.fast import use_fast_paths
 
 pytestmark = pytest.mark.skipif(not jit.available(), reason=f"no compiled kernels here: {jit.problem()}")
 
