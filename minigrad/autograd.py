@@ -263,6 +263,7 @@ def _differentiate(
         parents, saved = node.parents, node.unpack()
         if create_graph:
             saved = node.plan.as_tensors(node, saved)
+        together, found = node.plan.together, None
         for position, rule, wants in node.plan.rules:
             parent = parents[position]
             if needed is not None and parent not in needed:
@@ -271,7 +272,12 @@ def _differentiate(
                 for watcher in watching:
                     watcher.begins(node, position, g)
             try:
-                gx = rule(g, *wants(saved)) if wants else rule(g)
+                if together is not None:
+                    found, together = together(g, saved), None
+                if found is not None:
+                    gx, found[position] = found[position], None
+                else:
+                    gx = rule(g, *wants(saved)) if wants else rule(g)
             except Exception as error:
                 error.add_note(f"(in the gradient of {node.name} for its argument {node.plan.op.argument(position)!r})")
                 raise

@@ -29,7 +29,7 @@ import numpy as np
 
 from . import backend, precision
 from .autograd import Node, grad, grad_mode
-from .op import fast_paths, op, picking
+from .op import fast_paths, op
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -122,26 +122,28 @@ class Composition:
                     versions.append((storage, storage.version, name))
             if type(kept) is tuple and any([part is out for part in kept]):
                 versions.append((result.storage, 0, "out"))
-            joint = Joint(pair[1], plan.needs, kept, arrays, options)
-            result.node = Node(plan, parents, [joint], versions, result.array)
+            result.node = Node(plan, parents, [pair[1], kept, arrays, options], versions, result.array)
         return result
 
 
 class FusedPlan:
-    """The rules of a fused pair: the rule of an argument takes its gradient from what backward gives for all at once."""
+    """Stands in for the plan of an operation: a fused pair's backward pass gives the gradients of all arguments at once."""
 
     def __init__(self, op: Composition, needs: tuple[bool, ...]) -> None:
         self.op = op
         self.needs = list(needs)
-        self.rules: list[tuple[int, Callable[..., Any], Callable | None]] = [
-            (i, lambda g, joint, i=i: joint(g, i), picking([0])) for i, need in enumerate(needs) if need
-        ]
+        self.rules: list[tuple] = [(i, None, None) for i, need in enumerate(needs) if need]
 
-    def as_tensors(self, node: Node, saved: list[Joint]) -> list[Any]:
+    def together(self, g: Any, saved: list) -> list:
+        """The gradient of each argument."""
+        backward, kept, arrays, options = saved
+        return backward(g, self.needs, kept, *arrays, **options)
+
+    def as_tensors(self, node: Node, saved: list) -> list:
         """For a backward pass that is itself recorded: the formula, differentiated."""
-        joint = saved[0]
+        _, _, arrays, options = saved
         inputs: list[Any] = []
-        for array, parent in zip(joint.arrays, node.parents):
+        for array, parent in zip(arrays, node.parents):
             tensor: Any = None if array is None else Tensor._wrap(array)
             if parent is not None:
                 tensor.node = parent
@@ -149,30 +151,11 @@ class FusedPlan:
             inputs.append(tensor)
         wanted = [x for x, parent in zip(inputs, node.parents) if parent is not None]
 
-        def replay(g: Tensor) -> list[Any]:
-            found = iter(grad(self.op.formula(*inputs, **joint.options), wanted, g, create_graph=True))
+        def replay(g: Tensor, *_: Any) -> list[Any]:
+            found = iter(grad(self.op.formula(*inputs, **options), wanted, g, create_graph=True))
             return [None if parent is None else next(found) for parent in node.parents]
 
-        return [Joint(lambda g, *_, **__: replay(g), joint.needs, None, joint.arrays, {})]
-
-
-class Joint:
-    """What a fused node keeps, and its backward pass, which runs once for all arguments."""
-
-    __slots__ = ("arrays", "backward", "g", "grads", "kept", "needs", "options")
-
-    def __init__(self, backward: Callable, needs: list[bool], kept: Any, arrays: list, options: dict[str, Any]) -> None:
-        self.backward = backward
-        self.needs = needs
-        self.kept = kept
-        self.arrays = arrays
-        self.options = options
-        self.g = None
-
-    def __call__(self, g: Any, position: int) -> Any:
-        if self.g is not g:
-            self.g, self.grads = g, self.backward(g, self.needs, self.kept, *self.arrays, **self.options)
-        return self.grads[position]
+        return [replay, None, (), {}]
 
 
 @op(input=lambda g: g)

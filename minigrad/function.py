@@ -21,7 +21,6 @@ import numpy as np
 from . import backend
 from .autograd import Node, grad_mode, no_grad
 from .graph import Packed, pack, unpack
-from .op import picking
 from .tensor import Tensor
 
 # ----------------------------------------------------------------------------------------------------- in the graph
@@ -43,8 +42,7 @@ class JointPlan:
         self.arguments = arguments
         self.shapes = [y.shape for y in results]
         self.dtypes = [y.dtype for y in results]
-        wanted = picking([0])
-        self.rules = [(i, lambda g, joint, i=i: joint(g, i), wanted) for i, parent in enumerate(parents) if parent is not None]
+        self.rules: list[tuple] = [(i, None, None) for i, parent in enumerate(parents) if parent is not None]
 
     def argument(self, position: int) -> str:
         """Name of the argument at a position, for messages."""
@@ -52,7 +50,14 @@ class JointPlan:
 
     def as_tensors(self, node: Node, saved: list) -> list:
         """For a backward pass that is itself recorded."""
-        return [Joint(self, saved[0].backward, node)]
+        return [*saved, node]
+
+    def together(self, g: Any, saved: list) -> list:
+        """The gradient of each argument, by one call of backward."""
+        backward, *node = saved
+        if node:
+            return list(backward(self.pieces(g), *node))
+        return [x if x is None else x.array for x in backward(self.pieces(Tensor._wrap(g)), None)]
 
     def pieces(self, flat: Tensor) -> list[Tensor]:
         """The results, or their gradients, that stand in one vector."""
@@ -68,24 +73,6 @@ class JointPlan:
             return Tensor._wrap(like.array)
         xp, dtype = backend.namespace(like.array), np.result_type(*self.dtypes)
         return Tensor._wrap(xp.broadcast_to(xp.zeros((), dtype), (sum(shape.numel() for shape in self.shapes),)))
-
-
-class Joint:
-    """Calls backward once for the rules of all arguments."""
-
-    def __init__(self, plan: JointPlan, backward: Callable, node: Node | None = None) -> None:
-        self.plan = plan
-        self.backward = backward
-        self.node = node
-        self.g: Any = None
-
-    def __call__(self, g: Any, position: int) -> Any:
-        if self.g is not g:
-            recorded = isinstance(g, Tensor)
-            self.g = g
-            found = self.backward(self.plan.pieces(g if recorded else Tensor._wrap(g)), self.node)
-            self.grads = [x if recorded or x is None else x.array for x in found]
-        return self.grads[position]
 
 
 def record(
@@ -107,7 +94,7 @@ def record(
     """
     plan = JointPlan(name, arguments, parents, results)
     vector = plan.vector(results[0])
-    vector.node = Node(plan, parents, [Joint(plan, backward)], versions, vector.array)  # type: ignore[arg-type]
+    vector.node = Node(plan, parents, [backward], versions, vector.array)  # type: ignore[arg-type]
     for y, piece in zip(results, plan.pieces(vector)):
         y.node = piece.node
 

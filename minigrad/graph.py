@@ -12,7 +12,6 @@ from typing import Any
 
 from . import backend
 from .autograd import Node, Watcher, no_grad, watchers
-from .composite import Joint
 from .tensor import Tensor
 
 
@@ -108,7 +107,4 @@ def _each(value: Any, wanted: Callable[[Any], bool], change: Callable[[Any], Any
         return change(value)
     if type(value) in (list, tuple):
         return type(value)([_each(item, wanted, change) for item in value])
-    if type(value) is Joint:
-        arrays, kept = _each(value.arrays, wanted, change), _each(value.kept, wanted, change)
-        return Joint(value.backward, value.needs, kept, arrays, value.options)
     return value

@@ -61,6 +61,8 @@ class Op:
         rules: argument name -> (rule, names of what it wants).
         dtypes: "promote" brings arguments to one dtype, "float" also makes integers floating point.
         view: the result shares memory with the argument.
+        together: function of (g, needs, *what the rules want) that gives the gradients of all arguments at once, or None
+            where it does not apply; not every operation has one.
         fast: device type -> functions tried before the forward function.
         least: of how few numbers these need not be asked.
     """
@@ -76,6 +78,7 @@ class Op:
         self.defaults = {p.name: p.default for p in parameters if p.default is not kinds.empty}
         self.dtypes = dtypes
         self.view = view
+        self.together: Callable[..., list | None] | None = None
         self.fast: dict[str, list[Callable]] = {}
         self.least = 0
         self.rules = {name: (rule, list(inspect.signature(rule).parameters)[1:]) for name, rule in rules.items()}
@@ -167,12 +170,17 @@ class Plan:
         rest: (kind, key) of everything else that the rules want: options and shapes.
         keeps: whether there is anything to keep.
         rules: (position of the argument, its rule, which of the saved values it wants).
+        together: function of the gradient and the saved values that is asked first, see `Op`.
     """
 
-    __slots__ = ("inputs", "keeps", "op", "out", "rest", "rules")
+    __slots__ = ("inputs", "keeps", "op", "out", "rest", "rules", "together")
 
     def __init__(self, op: Op, needs: list[int]) -> None:
         self.op = op
+        self.together: Callable[[Any, Any], list | None] | None = None
+        if op.together is not None:
+            needed = [position in needs for position in range(len(op.arguments))]
+            self.together = lambda g, saved: op.together(g, needed, *saved)  # type: ignore[misc]
         names = [(position, op.arguments[0 if op.variadic else position]) for position in needs]
         wanted = [(position, *op.rules[name]) for position, name in names if name in op.rules]
         sources = [[self._source(want, position) for want in wants] for position, _, wants in wanted]

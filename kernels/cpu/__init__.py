@@ -11,6 +11,7 @@ from .conv import conv, conv_transpose, convolution, convolution_backward, corre
 from .cross_entropy import cross_entropy, cross_entropy_backward
 from .gelu import gelu, gelu_backward, silu, silu_backward
 from .layer_norm import layer_norm, layer_norm_backward, rms_norm, rms_norm_backward
+from .linear import linear_slopes
 from .matmul import matmul
 from .memory import keep_freed_memory
 from .pointwise import add, div, exp, mul, relu, relu_slope, sigmoid, sigmoid_slope, sub, tanh, tanh_slope
@@ -23,10 +24,10 @@ from .sums import sum_rows
 __all__ = [
     "add", "add_rows", "attention", "attention_backward", "batch_norm", "batch_norm_backward", "conv",
     "conv_transpose", "convolution", "convolution_backward", "correlate", "cross_entropy", "cross_entropy_backward",
-    "div", "exp", "gelu", "gelu_backward", "layer_norm", "layer_norm_backward", "log_softmax", "log_softmax_slope",
-    "matmul", "max_pool", "max_pool_backward", "mul", "recurrence", "recurrence_backward", "relu", "relu_slope",
-    "rms_norm", "rms_norm_backward", "safe_softmax", "sigmoid", "sigmoid_slope", "silu", "silu_backward", "softmax",
-    "softmax_slope", "sub", "sum_rows", "tanh", "tanh_slope",
+    "div", "exp", "gelu", "gelu_backward", "layer_norm", "layer_norm_backward", "linear_slopes", "log_softmax",
+    "log_softmax_slope", "matmul", "max_pool", "max_pool_backward", "mul", "recurrence", "recurrence_backward",
+    "relu", "relu_slope", "rms_norm", "rms_norm_backward", "safe_softmax", "sigmoid", "sigmoid_slope", "silu",
+    "silu_backward", "softmax", "softmax_slope", "sub", "sum_rows", "tanh", "tanh_slope",
 ]  # fmt: skip
 
 keep_freed_memory()

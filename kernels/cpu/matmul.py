@@ -21,39 +21,64 @@ from .jit import available, dense, get_num_threads, jit, prange
 SMALL = 100_000  # products of numbers: below, NumPy's BLAS uses one thread, and calls cost less
 TINY = 512  # numbers in both: below, NumPy's `dot` is twice as fast as its `@`, which has more to find out
 SMALL_ROW = 8_000  # the same where the result is one row or one column
+CACHE = 1 << 19  # bytes
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 @jit("i8, i8, i8, i8[::1], i8, i8, i8, F[:,::1], F[:,::1], F[::1], F[:,::1]")
 def _product(address, get_threads, set_threads, running, parts, ta, tb, a, b, bias, c):
     """c = op(a) op(b) + bias, in parts; each is finished with its bias while it is still in the cache."""
-    m, n = c.shape
-    k, lda, ldb, size = a.shape[1] if ta == PLAIN else a.shape[0], a.shape[1], b.shape[1], a.itemsize
-    pa, pb, pc = a.ctypes.data, b.ctypes.data, c.ctypes.data
-    one, zero = a.dtype.type(1), a.dtype.type(0)
     sequential(get_threads, set_threads, running)
     if parts == 1:
-        gemm(address, ta, tb, m, n, k, one, pa, lda, pb, ldb, zero, pc, n)
-        if bias.size:
-            _add_to_rows(c, bias, 0, m, 0, n)
+        _part_of_product(0, 1, address, ta, tb, a, b, bias, c)
     else:
         for p in prange(parts):
-            top, bottom, left, right = 0, m, 0, n
-            if m >= n:
-                top, bottom = _part(p, parts, m, 8)
-                rows = size * top * (lda if ta == PLAIN else 1)
-                gemm(address, ta, tb, bottom - top, n, k, one, pa + rows, lda, pb, ldb, zero, pc + size * top * n, n)
-            else:
-                left, right = _part(p, parts, n, 16)
-                columns = size * left * (1 if tb == PLAIN else ldb)
-                gemm(address, ta, tb, m, right - left, k, one, pa, lda, pb + columns, ldb, zero, pc + size * left, n)
-            if bias.size:
-                _add_to_rows(c, bias, top, bottom, left, right)
+            _part_of_product(p, parts, address, ta, tb, a, b, bias, c)
     restored(set_threads, running)
 
 
+@jit(parallel=False)
+def _part_of_product(p, parts, address, ta, tb, a, b, bias, c):
+    top, bottom, left, right = region(p, parts, *c.shape)
+    step = rows_in_cache(right - left, c) if bias.size else bottom - top
+    while top < bottom:
+        last = min(top + step, bottom)
+        multiply(address, ta, tb, a, b, c, top, last, left, right)
+        if bias.size:
+            _add_to_rows(c, bias, top, last, left, right)
+        top = last
+
+
+@jit(parallel=False)
+def rows_in_cache(columns, like):
+    """How many rows of so many numbers are still in a core's own cache when another pass over them begins."""
+    return max(64, CACHE // (columns * like.itemsize) // 8 * 8)
+
+
+@jit(parallel=False)
+def multiply(address, ta, tb, a, b, c, top, bottom, left, right):
+    """Some rows and columns of c = op(a) op(b)."""
+    k, lda, ldb, ldc, size = a.shape[1] if ta == PLAIN else a.shape[0], a.shape[1], b.shape[1], c.shape[1], c.itemsize
+    one, zero = c.dtype.type(1), c.dtype.type(0)
+    pa = a.ctypes.data + size * top * (lda if ta == PLAIN else 1)
+    pb = b.ctypes.data + size * left * (1 if tb == PLAIN else ldb)
+    pc = c.ctypes.data + size * (top * ldc + left)
+    if top < bottom and left < right:
+        gemm(address, ta, tb, bottom - top, right - left, k, one, pa, lda, pb, ldb, zero, pc, ldc)
+
+
+@jit(parallel=False)
+def region(p, parts, m, n):
+    """Which rows and columns of an (m, n) result are part p of so many: some of the rows, or of the columns if more."""
+    if m >= n:
+        top, bottom = part(p, parts, m, 8)
+        return top, bottom, 0, n
+    left, right = part(p, parts, n, 16)
+    return 0, m, left, right
+
+
 @jit("i8, i8, i8, i8", parallel=False)
-def _part(p, parts, size, step):
+def part(p, parts, size, step):
     """Where part p of so many begins and ends; all but the last end at a multiple of a step."""
     begin = (p * size // parts + step - 1) // step * step
     end = ((p + 1) * size // parts + step - 1) // step * step
@@ -62,9 +87,11 @@ def _part(p, parts, size, step):
 
 @jit("F[:,::1], F[::1], i8, i8, i8, i8", parallel=False)
 def _add_to_rows(c, bias, top, bottom, left, right):
+    some = bias[left:right]  # loops over a range that begins at 0 become vectors; another's indices might be negative
     for i in range(top, bottom):
-        for j in range(left, right):
-            c[i, j] += bias[j]
+        row = c[i, left:right]
+        for j in range(some.size):
+            row[j] += some[j]
 
 
 @jit("i8, i8, i8, i8[::1], i8, i8, i8, i8, i8, F, i8, i8, i8[::1], i8, i8, i8[::1], i8, i8, i8[::1]")
