@@ -18,57 +18,103 @@ from typing import Any
 import numpy as np
 
 from .jit import available, get_num_threads, jit, prange
-from .layout import FLOATS, count, folded, from_rows, is_channels_last, repeated, rows, wide
+from .layout import FLOATS, count, from_rows, is_channels_last, rows, wide
+from .rows import given_or
 
 SMALL = 20_000  # numbers
 BLOCK = 16_384  # numbers
 
 
-@jit("F[:,::1], F[:,::1], F[:,::1]")
-def _moments(x, means, squares):
-    """Mean of each block of rows, and the sum of squares around it."""
-    blocks, n = len(means), len(x)
+@jit(parallel=False)
+def _join(means, squares, rows, eps, found):
+    """Mean, variance and 1 / standard deviation of each channel from what was found in blocks."""
+    (blocks, wide), channels = means.shape, found.shape[1]
+    total, around = np.zeros(channels), np.zeros(channels)
+    for p in range(blocks):
+        size = (p + 1) * rows // blocks - p * rows // blocks
+        for mean in means[p].reshape(-1, channels):
+            for c in range(channels):
+                total[c] += size * mean[c]
+    total /= rows * wide // channels
+    for p in range(blocks):
+        size = (p + 1) * rows // blocks - p * rows // blocks
+        for mean, square in zip(means[p].reshape(-1, channels), squares[p].reshape(-1, channels)):
+            for c in range(channels):
+                around[c] += square[c] + size * (mean[c] - total[c]) ** 2
+    around /= rows * wide // channels
+    for c in range(channels):
+        found[0, c], found[1, c], found[2, c] = total[c], around[c], 1 / np.sqrt(around[c] + eps)
+
+
+@jit(parallel=False)
+def _fold(products, sums, rstd, slopes):
+    """The slopes from the sums of each part of the rows, see `_backward`."""
+    channels = len(rstd)
+    slopes[:] = 0
+    for p in range(len(sums)):
+        for product, total in zip(products[p].reshape(-1, channels), sums[p].reshape(-1, channels)):
+            for c in range(channels):
+                slopes[0, c] += product[c]
+                slopes[1, c] += total[c]
+    slopes[0] *= rstd
+    slopes[2] = slopes[0] * rstd
+
+
+@jit(parallel=False)
+def _repeated(numbers, factors, size):
+    """Products that belong to the channels, once for each pixel that stands in a row."""
+    out = np.empty(size, numbers.dtype)
+    for first in range(0, size, len(numbers)):
+        out[first : first + len(numbers)] = numbers * factors
+    return out
+
+
+@jit("F[:,::1], F[::1], F[::1], F, F[:,::1], F[:,::1], F[:,::1], F[:,::1]")
+def _forward(x, weight, bias, eps, means, squares, found, out):
+    """found: mean, variance and 1 / standard deviation of each channel. means, squares: room for those of each block."""
+    blocks, n, wide = len(means), len(x), x.shape[1]
     for p in prange(blocks):
         first, last = p * n // blocks, (p + 1) * n // blocks
         mean, square = means[p], squares[p]
         mean[:] = 0
         square[:] = 0
         for i in range(first, last):
-            for c in range(x.shape[1]):
+            for c in range(wide):
                 mean[c] += x[i, c]
-        for c in range(x.shape[1]):
+        for c in range(wide):
             mean[c] /= x.dtype.type(last - first)
         for i in range(first, last):
-            for c in range(x.shape[1]):
+            for c in range(wide):
                 square[c] += (x[i, c] - mean[c]) * (x[i, c] - mean[c])
+    _join(means, squares, n, eps, found)
+    one = x.dtype.type(1)
+    centre, scale, shift = _repeated(found[0], one, wide), _repeated(found[2], weight, wide), _repeated(bias, one, wide)
+    for i in prange(n):
+        for c in range(wide):
+            out[i, c] = (x[i, c] - centre[c]) * scale[c] + shift[c]
 
 
-@jit("F[:,::1], F[::1], F[::1], F[::1], F[:,::1]")
-def _normalize(x, mean, scale, shift, out):
-    for i in prange(len(x)):
-        for c in range(x.shape[1]):
-            out[i, c] = (x[i, c] - mean[c]) * scale[c] + shift[c]
-
-
-@jit("F[:,::1], F[:,::1], F[::1], F[:,::1], F[:,::1]")
-def _slopes(g, x, mean, sums, products):
-    """Of each part of the rows the sum of g, and of g times the centred x."""
-    parts, n = len(sums), len(x)
+@jit("F[:,::1], F[:,::1], F[::1], F[:,::1], F[:,::1], F[:,::1], F[:,::1], F[:,::1]")
+def _backward(g, x, weight, found, sums, products, slopes, gx):
+    """slopes: the gradients of weight and bias, and the former / standard deviation. sums, products: room for each part."""
+    parts, n, wide, one = len(sums), len(x), x.shape[1], x.dtype.type(1)
+    centre = _repeated(found[0], one, wide)
     for p in prange(parts):
         total, product = sums[p], products[p]
         total[:] = 0
         product[:] = 0
         for i in range(p * n // parts, (p + 1) * n // parts):
-            for c in range(x.shape[1]):
+            for c in range(wide):
                 total[c] += g[i, c]
-                product[c] += g[i, c] * (x[i, c] - mean[c])
-
-
-@jit("F[:,::1], F[:,::1], F[::1], F[::1], F[::1], F[::1], F[:,::1]")
-def _input_slope(g, x, mean, scale, constant, linear, out):
-    for i in prange(len(x)):
-        for c in range(x.shape[1]):
-            out[i, c] = scale[c] * (g[i, c] - constant[c] - (x[i, c] - mean[c]) * linear[c])
+                product[c] += g[i, c] * (x[i, c] - centre[c])
+    _fold(products, sums, found[2], slopes)
+    share = one / x.dtype.type(n * wide // len(weight))
+    scale, constant, linear = (
+        _repeated(found[2], weight, wide), _repeated(slopes[1], share, wide), _repeated(slopes[2], share, wide)
+    )  # fmt: skip
+    for i in prange(len(gx)):
+        for c in range(wide):
+            gx[i, c] = scale[c] * (g[i, c] - constant[c] - (x[i, c] - centre[c]) * linear[c])
 
 
 def batch_norm(
@@ -80,42 +126,29 @@ def batch_norm(
         return NotImplemented
     if not is_channels_last(x) or not available():
         return _numpy_batch_norm(x, weight, bias, eps, found)
-    table, n, channels = wide(rows(x)), count(x.shape), x.shape[1]
-    pixels = table.shape[1] // channels
+    table, channels = wide(rows(x)), x.shape[1]
     blocks = max(1, min(len(table), x.size // BLOCK))
     means, squares = (np.empty((blocks, table.shape[1]), x.dtype) for _ in range(2))
-    _moments(table, means, squares)
-    sizes = np.diff(np.arange(blocks + 1) * len(table) // blocks).astype(x.dtype)[:, None]
-    mean = folded(sizes * means, channels) / x.dtype.type(n)
-    variance = folded(squares + sizes * np.square(means - repeated(mean, pixels)), channels) / x.dtype.type(n)
-    found.append((mean, variance))
-    rstd = 1 / np.sqrt(variance + x.dtype.type(eps))
-    scale, shift = rstd if weight is None else rstd * weight, np.zeros_like(mean) if bias is None else bias
-    out = np.empty_like(table)
-    _normalize(table, *(repeated(a, pixels) for a in (mean, scale, shift)), out)
-    return from_rows(out.reshape(-1, channels), x.shape), (mean, rstd, True)
+    moments, out = np.empty((3, channels), x.dtype), np.empty_like(table)
+    weight, bias = given_or(weight, 1, moments), given_or(bias, 0, moments)
+    _forward(table, weight, bias, x.dtype.type(eps), means, squares, moments, out)
+    found.append((moments[0], moments[1]))
+    return from_rows(out.reshape(-1, channels), x.shape), (moments, None, None)
 
 
 def batch_norm_backward(
     g: np.ndarray, needs: list[bool], kept: tuple, x: np.ndarray, weight: Any, bias: Any, *, over: Any, eps: float, found: list
 ) -> list:
     """With y = normalised x and h = g * weight:  dx = (h - mean(h) - y * mean(h * y)) / std."""
-    mean, rstd, compiled = kept
-    if not compiled:
+    moments, mean, rstd = kept
+    if moments is None:
         return _numpy_slopes(g, needs, mean, rstd, x, weight)
-    table, channels = wide(rows(x)), x.shape[1]
-    pixels = table.shape[1] // channels
-    slopes, centre = rows(g).reshape(table.shape), repeated(mean, pixels)
+    table = wide(rows(x))
     sums, products = (np.empty((get_num_threads(), table.shape[1]), x.dtype) for _ in range(2))
-    _slopes(slopes, table, centre, sums, products)
-    total, product, n, gx = folded(sums, channels), folded(products, channels), x.dtype.type(count(x.shape)), None
-    if needs[0]:
-        gx = np.empty_like(table)
-        scale = rstd if weight is None else rstd * weight
-        numbers = [repeated(a, pixels) for a in (scale, total / n, product * rstd * rstd / n)]
-        _input_slope(slopes, table, centre, *numbers, gx)
-        gx = from_rows(gx.reshape(-1, channels), x.shape)
-    return [gx, product * rstd if needs[1] else None, total if needs[2] else None]
+    slopes, gx = np.empty((3, x.shape[1]), x.dtype), np.empty_like(table if needs[0] else table[:0])
+    _backward(rows(g).reshape(table.shape), table, given_or(weight, 1, moments), moments, sums, products, slopes, gx)
+    images = from_rows(gx.reshape(-1, x.shape[1]), x.shape) if needs[0] else None
+    return [images, *(slope if need else None for slope, need in zip(slopes, needs[1:]))]
 
 
 # ------------------------------------------------------------------------------------------------------- NumPy alone
@@ -131,7 +164,7 @@ def _numpy_batch_norm(x: np.ndarray, weight: Any, bias: Any, eps: float, found: 
     out *= (rstd if weight is None else rstd * weight)[:, None]
     if bias is not None:
         out += bias[:, None]
-    return out.reshape(x.shape), (mean, rstd, False)
+    return out.reshape(x.shape), (None, mean, rstd)
 
 
 def _numpy_slopes(g: np.ndarray, needs: list[bool], mean: np.ndarray, rstd: np.ndarray, x: np.ndarray, weight: Any) -> list:

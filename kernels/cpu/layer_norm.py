@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .jit import get_num_threads, jit, prange
-from .rows import as_rows, flat, pays, per_thread
+from .rows import as_rows, given_or, pays, per_thread
 
 
 @jit("F", parallel=False)
@@ -73,7 +73,7 @@ def layer_norm(
     rows = as_rows(x, math.prod(x.shape[x.ndim - len(dims) :]))
     if pays(x):
         out, means, rstds = np.empty_like(rows), np.empty(len(rows), x.dtype), np.empty(len(rows), x.dtype)
-        _forward(rows, _or(weight, 1, rows), _or(bias, 0, rows), x.dtype.type(eps), out, means, rstds)
+        _forward(rows, given_or(weight, 1, rows), given_or(bias, 0, rows), x.dtype.type(eps), out, means, rstds)
         return out.reshape(x.shape), (None, means, rstds)
     n = x.dtype.type(rows.shape[1])
     normal = rows - (np.einsum("ij->i", rows) / n)[:, None]  # NumPy's `mean` of short rows takes three times as long
@@ -115,13 +115,8 @@ def layer_norm_backward(
 def _compiled_backward(g: np.ndarray, x: np.ndarray, weight: Any, means: np.ndarray, rstds: np.ndarray) -> Any:
     threads, gx = get_num_threads(), np.empty_like(x)
     gweight, gbias = per_thread(x, threads), per_thread(x, threads)
-    _backward(g, x, _or(weight, 1, x), means, rstds, gx, gweight, gbias)
+    _backward(g, x, given_or(weight, 1, x), means, rstds, gx, gweight, gbias)
     return gx, gweight.sum(0), gbias.sum(0)
-
-
-def _or(given: np.ndarray | None, value: float, rows: np.ndarray) -> np.ndarray:
-    """A weight or a bias, or what has the same effect as none."""
-    return np.full(rows.shape[1], value, rows.dtype) if given is None else flat(given)
 
 
 # ---------------------------------------------------------------------------------------------------------- RMS norm
@@ -161,7 +156,7 @@ def rms_norm(x: np.ndarray, weight: np.ndarray | None, *, dims: tuple[int, ...],
         return NotImplemented
     rows = as_rows(x, math.prod(x.shape[x.ndim - len(dims) :]))
     out, rstds = np.empty_like(rows), np.empty(len(rows), x.dtype)
-    _rms_forward(rows, _or(weight, 1, rows), x.dtype.type(eps), out, rstds)
+    _rms_forward(rows, given_or(weight, 1, rows), x.dtype.type(eps), out, rstds)
     return out.reshape(x.shape), rstds
 
 
@@ -171,5 +166,5 @@ def rms_norm_backward(
     """As for layer norm, without the mean."""
     rows = as_rows(x, math.prod(x.shape[x.ndim - len(dims) :]))
     gx, gweight = np.empty_like(rows), per_thread(rows, get_num_threads())
-    _rms_backward(as_rows(g, rows.shape[1]), rows, _or(weight, 1, rows), rstds, gx, gweight)
+    _rms_backward(as_rows(g, rows.shape[1]), rows, given_or(weight, 1, rows), rstds, gx, gweight)
     return [gx.reshape(x.shape), gweight.sum(0).reshape(weight.shape) if needs[1] else None]

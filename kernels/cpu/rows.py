@@ -32,6 +32,11 @@ def flat(x: np.ndarray) -> np.ndarray:
     return dense(x).reshape(-1)
 
 
+def given_or(given: np.ndarray | None, value: float, like: np.ndarray) -> np.ndarray:
+    """A weight or a bias, or what has the same effect as none: a number for each column."""
+    return np.full(like.shape[1], value, like.dtype) if given is None else flat(given)
+
+
 def per_thread(x: np.ndarray, threads: int) -> Any:
     """A row for each thread, in which it sums up what it sees."""
     return np.empty((threads, x.shape[-1]), x.dtype)

@@ -11,7 +11,6 @@ import math
 import warnings
 from typing import Any
 
-from ..autograd import no_grad
 from ..composite import composite
 from ..creation import empty, ones, tensor, zeros
 from ..errors import explained
@@ -28,8 +27,8 @@ from .windows import with_batch
 # -------------------------------------------------------------------------------------------------------- functions
 
 
-def _of_channels(name: str, input: Any, **tensors: Any) -> list[Any]:
-    """Numbers for each channel in a shape that broadcasts with the input."""
+def _check_channels(name: str, input: Any, **tensors: Any) -> None:
+    """Each tensor must have a number for each channel of the input."""
     if input.ndim < 2:
         raise RuntimeError(f"{name}: expected an input (batch, channels, ...), got shape {tuple(input.shape)}")
     channels = input.shape[1]
@@ -39,7 +38,11 @@ def _of_channels(name: str, input: Any, **tensors: Any) -> list[Any]:
                 f"{name}: {what} must have shape ({channels},), one number for each channel of input {tuple(input.shape)}, "
                 f"got {tuple(x.shape)}"
             )
-    return [None if x is None else x.reshape(-1, *[1] * (input.ndim - 2)) for x in tensors.values()]
+
+
+def _of_channels(input: Any, *tensors: Any) -> list[Any]:
+    """Numbers for each channel in a shape that broadcasts with the input."""
+    return [None if x is None else x.reshape(-1, *[1] * (input.ndim - 2)) for x in tensors]
 
 
 def _affine(x: Any, weight: Any, bias: Any) -> Any:
@@ -50,7 +53,7 @@ def _affine(x: Any, weight: Any, bias: Any) -> Any:
 @composite
 def standardize(input, weight=None, bias=None, *, over, eps, found):
     """To mean 0 and variance 1 over some dimensions, then by weight and bias; mean and variance are put into `found`."""
-    _, _, weight, bias = _of_channels("standardize", input, a=None, b=None, weight=weight, bias=bias)
+    weight, bias = _of_channels(input, weight, bias)
     average = mean(input, over, True)
     centred = input - average
     variance = mean(centred * centred, over, True)
@@ -74,23 +77,28 @@ def _normalize(
     eps: float,
 ) -> Any:
     """Normalise by the statistics of the input over some dimensions and let the running ones follow, or by these."""
-    average, variance, scale, shift = _of_channels(
-        name, input, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias
-    )
+    _check_channels(name, input, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     if not learn:
-        if average is None or variance is None:
+        if running_mean is None or running_var is None:
             raise RuntimeError(f"{name}: outside of training running_mean and running_var are needed, got None")
+        average, variance, scale, shift = _of_channels(input, running_mean, running_var, weight, bias)
         return _affine((input - average) * rsqrt(variance + eps), scale, shift)
     found: list = []
     out = standardize(input, weight, bias, over=over, eps=eps, found=found)
     count = math.prod(input.shape[dim] for dim in over)
-    with no_grad():
-        for running, now in zip((running_mean, running_var), found[0]):
-            if running is not None and count:
-                now = now if isinstance(now, Tensor) else Tensor._wrap(now)
-                now = now if running is running_mean else now * (count / max(count - 1, 1))
-                running.mul_(1 - momentum).add_(now.reshape(-1, input.shape[1]).mean(0) * momentum)
+    if count:
+        for running, now, factor in zip((running_mean, running_var), found[0], (1, count / max(count - 1, 1))):
+            if running is not None:
+                _follow(running, now.array if isinstance(now, Tensor) else now, momentum, factor)
     return out
+
+
+def _follow(running: Any, now: Any, share: float, factor: float) -> None:
+    """Move a running statistic; on arrays, since a dozen operations on few numbers would take as long as the norm itself."""
+    now = now.reshape(-1, *running.shape)
+    running.array *= 1 - share
+    running.array += (now[0] if len(now) == 1 else now.mean(0)) * (share * factor)
+    running._bump()
 
 
 @explained
@@ -196,7 +204,8 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
     >>> group_norm(mg.tensor([[1.0, 2.0, 3.0, 5.0]]), 2)
     tensor([[-1.0000,  1.0000, -1.0000,  1.0000]])
     """
-    weight, bias = _of_channels("group_norm", input, weight=weight, bias=bias)
+    _check_channels("group_norm", input, weight=weight, bias=bias)
+    weight, bias = _of_channels(input, weight, bias)
     batch, channels = input.shape[:2]
     if num_groups < 1 or channels % num_groups:
         raise RuntimeError(
