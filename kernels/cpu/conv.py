@@ -22,7 +22,6 @@ bytes only, so that one compilation serves float32 and float64.
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any
 
@@ -132,15 +131,10 @@ def _room(
     return room, (id(room), step, row, corner[0] * row + corner[1] * pixel)
 
 
-def _convolve(x: np.ndarray, weight: np.ndarray, bias: Any, plan: Plan) -> np.ndarray:
-    """x (n, groups * inner, h, w) and weight (groups, rows, columns, inner, outer) to (n, groups * outer, *counts)."""
-    (n, _, *size), groups, item = x.shape, len(weight), x.itemsize
+def _convolve(x: np.ndarray, kernel: np.ndarray, bias: Any, plan: Plan) -> np.ndarray:
+    """x (n, groups * inner, h, w) and packed kernels to (n, groups * outer, *counts)."""
+    (n, _, *size), groups, item = x.shape, len(kernel), x.itemsize
     out = np.empty((n, *plan.counts, groups * plan.outer), x.dtype)
-    kernels = [_in_order(weight, *taps) for taps in plan.taps]
-    if plan.side > 1:
-        kernels = [_side_by_side(kernel, plan.side, plan.stride) for kernel in kernels]
-    kernels = [np.ascontiguousarray(kernel).reshape(groups, -1) for kernel in kernels]
-    kernel = np.concatenate(kernels, 1) if len(kernels) > 1 else kernels[0]
     parts = min(get_num_threads(), n * len(plan.jobs))
     _memory, place = _room(x, groups, plan.room, plan.corner, parts)  # the name keeps it alive
     biases = None if bias is None else repeated(bias, plan.counts[1])
@@ -152,23 +146,46 @@ def _convolve(x: np.ndarray, weight: np.ndarray, bias: Any, plan: Plan) -> np.nd
     return out.transpose(0, 3, 1, 2)
 
 
-def _side_by_side(weight: np.ndarray, side: int, stride: int) -> np.ndarray:
-    """A kernel that makes several pixels at once: for each of them itself, where that pixel's window is, else zeros."""
-    groups, rows, columns, inner, outer = weight.shape
-    wide = np.zeros((groups, rows, columns + (side - 1) * stride, inner, side, outer), weight.dtype)
-    for i in range(side):
-        wide[:, :, i * stride : i * stride + columns, :, i] = weight
-    return wide
+@jit("F[:,:,:,:,:], i8[::1], i8[::1], i8, i8, i8, F[:,::1]", parallel=False)
+def _pack(weight, rows, columns, side, stride, first, out):
+    """Some rows and columns of kernels, from `first` on: (row, column, inner, outer), as the products read them.
+
+    A kernel that makes several pixels at once has each of them side by side: itself, where that pixel's window is, and
+    zeros. Returns the sum of what was packed.
+    """
+    groups, _, _, inner, outer = weight.shape
+    wide, size, total = len(columns) + (side - 1) * stride, inner * side * outer, weight.dtype.type(0)
+    for g in range(groups):
+        packed = out[g, first : first + len(rows) * wide * size].reshape(len(rows), wide, inner, side, outer)
+        if side > 1:
+            packed[:] = 0
+        for r in range(len(rows)):
+            for c in range(len(columns)):
+                plane = weight[g, rows[r], columns[c]]
+                for k in range(side):
+                    target = packed[r, c + k * stride, :, k]
+                    for i in range(inner):
+                        for o in range(outer):
+                            target[i, o] = plane[i, o]
+                            total += plane[i, o]
+    return total
 
 
-def _in_order(weight: np.ndarray, rows: tuple[int, ...], columns: tuple[int, ...]) -> np.ndarray:
-    """Some rows and columns of kernels; slices where they count up or down, which make no copy."""
-    for axis, taps in ((1, rows), (2, columns)):
-        if taps == tuple(range(len(taps)))[::-1] and len(taps) == weight.shape[axis]:
-            weight = np.flip(weight, axis)
-        elif taps != tuple(range(weight.shape[axis])):
-            weight = weight.take(taps, axis)
-    return weight
+@jit("F[:,:,:,:,:,:,::1], i8, F[:,:,:,:,::1]", parallel=False)
+def _unpack(partial, stride, out):
+    """(thread, group, row, column, inner, side, outer) added up to (group, outer, inner, row, column)."""
+    parts, groups, rows, _, inner, side, outer = partial.shape
+    for g in range(groups):
+        for r in range(rows):
+            for c in range(out.shape[4]):
+                total = out[g, :, :, r, c]
+                for p in range(parts):
+                    for k in range(side):
+                        plane = partial[p, g, r, c + k * stride, :, k]
+                        for i in range(inner):
+                            for o in range(outer):
+                                before = total[o, i] if p + k > 0 else plane.dtype.type(0)
+                                total[o, i] = before + plane[i, o]
 
 
 def _as_2d(*arrays: np.ndarray) -> list[np.ndarray]:
@@ -193,13 +210,22 @@ def _padding(x: np.ndarray) -> tuple:
     return ((0, 0),) * (x.ndim - 2)
 
 
-def _for(x: np.ndarray, weight: np.ndarray, plan: Any, *key: Any) -> Plan | None:
-    """A plan for x; not a short one where NaN or infinity, in either, should meet the zeros that it adds or leaves out."""
-    safe = math.isfinite(weight.sum())
-    found = plan(*key, len(x), x.itemsize, get_num_threads(), safe)
-    if found is not None and found.side > 1 and not math.isfinite(x.sum()):
-        found = plan(*key, len(x), x.itemsize, get_num_threads(), False)
-    return found
+def _prepared(x: np.ndarray, weight: np.ndarray, plan: Any, *key: Any) -> tuple[Plan, np.ndarray] | None:
+    """A plan for x, and the weight (groups, rows, columns, inner, outer) packed for it.
+
+    It is not a short one where NaN or infinity, in either, should meet the zeros that a short one adds or leaves out.
+    """
+    found: Any = None
+    for safe in (True, False):
+        found = plan(*key, len(x), x.itemsize, get_num_threads(), safe)
+        if found is None:
+            return None
+        kernel, total = np.empty((len(weight), found.numbers), x.dtype), 0.0
+        for rows, columns, first in found.taps:
+            total += _pack(weight, rows, columns, found.side, found.stride, first, kernel)
+        if math.isfinite(total) and (found.side == 1 or math.isfinite(x.sum())):
+            break
+    return found, kernel
 
 
 def conv(x: np.ndarray, weight: np.ndarray, bias: Any = None, *, geometry: Any, padding: Any = None) -> Any:
@@ -208,12 +234,13 @@ def conv(x: np.ndarray, weight: np.ndarray, bias: Any = None, *, geometry: Any, 
         return NotImplemented
     if not _compiled(x):
         return conv_runs.conv(x, weight, bias, geometry, padding or _padding(x))
-    plan = _for(x, weight, forward_plan, x.shape[2:], weight.shape, geometry, padding or _padding(x))
-    if plan is None:
-        return NotImplemented
+    key = x.shape[2:], weight.shape, geometry, padding or _padding(x)
     one_dimension, (x, weight) = x.ndim == 3, _as_2d(x, weight)
-    kernels = weight.reshape(geometry[2], plan.outer, plan.inner, *weight.shape[2:]).transpose(0, 3, 4, 2, 1)
-    out = _convolve(x, kernels, bias, plan)
+    kernels = weight.reshape(geometry[2], -1, *weight.shape[1:]).transpose(0, 3, 4, 2, 1)
+    if (prepared := _prepared(x, kernels, forward_plan, *key)) is None:
+        return NotImplemented
+    plan, kernel = prepared
+    out = _convolve(x, kernel, bias, plan)
     return out[:, :, 0] if one_dimension else out
 
 
@@ -225,12 +252,13 @@ def conv_transpose(y: np.ndarray, weight: np.ndarray, *, size: Any, geometry: An
         if not conv_runs.can_turn_around(weight, geometry):
             return NotImplemented
         return conv_runs.conv_transpose(y, weight, size, geometry, padding or _padding(y))
-    plan = _for(y, weight, backward_plan, tuple(size), weight.shape, geometry, padding or _padding(y), y.shape[2:])
-    if plan is None:
-        return NotImplemented
+    key = tuple(size), weight.shape, geometry, padding or _padding(y), y.shape[2:]
     one_dimension, (y, weight) = y.ndim == 3, _as_2d(y, weight)
-    kernels = weight.reshape(geometry[2], plan.inner, plan.outer, *weight.shape[2:]).transpose(0, 3, 4, 1, 2)
-    out = _convolve(y, kernels, None, plan)
+    kernels = weight.reshape(geometry[2], -1, *weight.shape[1:]).transpose(0, 3, 4, 1, 2)
+    if (prepared := _prepared(y, kernels, backward_plan, *key)) is None:
+        return NotImplemented
+    plan, kernel = prepared
+    out = _convolve(y, kernel, None, plan)
     return out[:, :, 0] if one_dimension else out
 
 
@@ -253,8 +281,7 @@ def correlate(x: np.ndarray, y: np.ndarray, *, kernel: Any, geometry: Any, paddi
         (*pixels, plan.side), plan.jobs, (id(partial), *partial.strides[:2]),
     )  # fmt: skip
     total = np.empty((groups, outer, inner, rows, plan.columns), x.dtype)
-    found = [partial[p, :, :, i * plan.stride :][:, :, : plan.columns, :, i] for p in range(parts) for i in range(plan.side)]
-    total[...] = functools.reduce(np.add, found).transpose(0, 4, 3, 1, 2)
+    _unpack(partial, plan.stride, total)
     total.shape = (groups * outer, inner, *((plan.columns,) if one_dimension else (rows, plan.columns)))
     return total
 
@@ -286,7 +313,7 @@ def convolution_backward(
     gw = correlate(x, g, kernel=weight.shape[2:], geometry=geometry, padding=padding) if needs[1] else None
     gb = None
     if len(needs) > 2 and needs[2]:
-        channels_last = np.moveaxis(g, 1, -1)
+        channels_last = g.transpose(0, *range(2, g.ndim), 1)
         gb = sum_rows(channels_last)
         gb = channels_last.sum(tuple(range(g.ndim - 1))) if gb is NotImplemented else gb
     return [gx, gw, gb][: len(needs)]

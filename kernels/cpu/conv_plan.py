@@ -64,7 +64,8 @@ class Plan(NamedTuple):
         side: how many pixels of the result are taken for one.
         stride: how far apart the windows of those are.
         jobs: (chunks, jobs, numbers): the arguments of the products, see `_windows` in conv.py.
-        taps: for each job the elements of the kernel, by row and column.
+        taps: rows and columns of the kernel that are packed together, and where in the packed kernel they begin.
+        numbers: how many the packed kernel of a group has.
     """
 
     counts: tuple[int, int]
@@ -75,7 +76,8 @@ class Plan(NamedTuple):
     side: int
     stride: int
     jobs: np.ndarray
-    taps: list[tuple[tuple[int, ...], tuple[int, ...]]]
+    taps: list[tuple[np.ndarray, np.ndarray, int]]
+    numbers: int
 
 
 def _runs(phase: Phase) -> list[tuple[int, tuple[int, ...]]]:
@@ -139,7 +141,7 @@ def _plan(
         for run, (offset, columns_of_kernel) in enumerate(_runs(x)):
             k2 = (len(columns_of_kernel) + (side - 1) * x.stride) * inner
             line = k2 * columns * item
-            taps.append((y.taps, columns_of_kernel))
+            taps.append((np.array(y.taps, np.int64), np.array(columns_of_kernel, np.int64), b // item))
             for chunk in range(chunks):
                 rows = y.outputs * chunk // chunks, y.outputs * (chunk + 1) // chunks
                 for top, bottom, k, end in _bands(y, size[0], *rows, not safe):
@@ -153,7 +155,7 @@ def _plan(
             b += len(y.taps) * line
     return Plan(
         (counts[0], counts[1]), inner, outer, (room[0], room[1]), (low[0], low[1]), side, across.stride,
-        np.array(jobs, np.int64), taps,
+        np.array(jobs, np.int64), taps, b // item,
     )  # fmt: skip
 
 
