@@ -17,6 +17,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,8 @@ from .bytes import clear
 from .elementary import exp
 from .jit import jit, prange
 from .matmul import _rows as readable
-from .matmul import _starts as starts
-from .pointers import view
+from .matmul import _starts_of as starts_of
+from .pointers import data_of, view
 from .rows import pays
 from .softmax import largest
 
@@ -47,17 +48,30 @@ def _softmax(row, n):
     scale = one / total if total != zero else zero  # a query that may see nothing takes nothing
     for j in range(n):
         row[j] = row[j] * scale if total != zero else zero
-    for j in range(n, row.size):
-        row[j] = zero
+    row[n:] = zero
     return peak + np.log(total) if total != zero else row.dtype.type(np.inf)
 
 
-@jit("i8[::1], i8[::1], i8[:,::1], i8[::1], i8[::1], F[::1], F[:,::1]")
-def _forward(library, running, places, steps, sizes, scale, lse):
-    """Places are the addresses of each head's queries, keys, values, mask and results; steps from row to row of these."""
-    queries, keys, features, values, causal, masked = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
-    one, zero, width, multiply = scale.dtype.type(1), scale.dtype.type(0), lse.itemsize, library[0]
+_KERNEL = "UniTuple(i8, 3), i8[::1], i8[::1], i8[:,::1], i8[::1], UniTuple(i8, 6), F, F[:,::1]"
+
+
+@jit("i8[::1], i8[:,::1]", parallel=False)
+def _places(arrays, starts):
+    """The address of each head in each of some arrays."""
+    places = np.empty_like(starts)
+    for i in range(len(arrays)):
+        for head in range(starts.shape[1]):
+            places[i, head] = data_of(arrays[i]) + starts[i, head]
+    return places
+
+
+@jit(_KERNEL)
+def _forward(library, running, arrays, starts, steps, sizes, scale, lse):
+    """arrays: ids of queries, keys, values, mask and results; starts of each head in them, steps from row to row."""
+    queries, keys, features, values, causal, masked = sizes
+    one, zero, width, multiply = lse.dtype.type(1), lse.dtype.type(0), lse.itemsize, library[0]
     sequential(library[1], library[2], running)
+    places = _places(arrays, starts)
     for head in prange(places.shape[1]):
         q, k, v, m, o = places[0, head], places[1, head], places[2, head], places[3, head], places[4, head]
         weights = np.empty((BLOCK, keys), lse.dtype)
@@ -66,7 +80,7 @@ def _forward(library, running, places, steps, sizes, scale, lse):
             rows = min(BLOCK, queries - first)
             seen = min(keys, first + rows) if causal else keys
             block = q + width * first * steps[0]
-            gemm(multiply, PLAIN, TRANSPOSED, rows, seen, features, scale[0], block, steps[0], k, steps[1], zero, w, keys)
+            gemm(multiply, PLAIN, TRANSPOSED, rows, seen, features, scale, block, steps[0], k, steps[1], zero, w, keys)
             for r in range(rows):
                 row = weights[r, :seen]
                 if masked:
@@ -87,17 +101,17 @@ def _slopes(row, slope, n, lse, scale):
         total += row[j] * slope[j]
     for j in range(n):
         slope[j] = row[j] * (slope[j] - total) * scale
-    for j in range(n, row.size):
-        row[j] = zero
-        slope[j] = zero
+    row[n:] = zero
+    slope[n:] = zero
 
 
-@jit("i8[::1], i8[::1], i8[:,::1], i8[::1], i8[::1], F[::1], F[:,::1]")
-def _backward(library, running, places, steps, sizes, scale, lse):
+@jit(_KERNEL)
+def _backward(library, running, arrays, starts, steps, sizes, scale, lse):
     """As forward, with the gradients of the results, and of queries, keys and values after that, where these go."""
-    queries, keys, features, values, causal, masked = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]
-    one, zero, width, multiply = scale.dtype.type(1), scale.dtype.type(0), lse.itemsize, library[0]
+    queries, keys, features, values, causal, masked = sizes
+    one, zero, width, multiply = lse.dtype.type(1), lse.dtype.type(0), lse.itemsize, library[0]
     sequential(library[1], library[2], running)
+    places = _places(arrays, starts)
     for head in prange(places.shape[1]):
         q, k, v, m, g = places[0, head], places[1, head], places[2, head], places[3, head], places[4, head]
         gq, gk, gv = places[5, head], places[6, head], places[7, head]
@@ -110,59 +124,47 @@ def _backward(library, running, places, steps, sizes, scale, lse):
             rows = min(BLOCK, queries - first)
             seen = min(keys, first + rows) if causal else keys
             at_q, at_g, at_gq = (width * first * steps[0] + q, width * first * steps[4] + g, width * first * steps[5] + gq)
-            gemm(multiply, PLAIN, TRANSPOSED, rows, seen, features, scale[0], at_q, steps[0], k, steps[1], zero, w, keys)
+            gemm(multiply, PLAIN, TRANSPOSED, rows, seen, features, scale, at_q, steps[0], k, steps[1], zero, w, keys)
             gemm(multiply, PLAIN, TRANSPOSED, rows, seen, values, one, at_g, steps[4], v, steps[2], zero, s, keys)
             for r in range(rows):
                 row = weights[r, :seen]
                 if masked:
                     row += view(m + width * (first + r) * steps[3], seen, lse)
                 n = min(first + r + 1, keys) if causal else keys
-                _slopes(row, slopes[r, :seen], n, lse[head, first + r], scale[0])
+                _slopes(row, slopes[r, :seen], n, lse[head, first + r], scale)
             gemm(multiply, TRANSPOSED, PLAIN, seen, values, rows, one, w, keys, at_g, steps[4], one, gv, steps[7])
             gemm(multiply, TRANSPOSED, PLAIN, seen, features, rows, one, s, keys, at_q, steps[0], one, gk, steps[6])
             gemm(multiply, PLAIN, PLAIN, rows, features, seen, one, s, keys, k, steps[1], zero, at_gq, steps[5])
     restored(library[2], running)
 
 
-class _Heads:
-    """Arrays of shape (..., rows, columns) as a kernel reads them: the address of each head, and the step between rows."""
+@lru_cache(maxsize=256)  # a network asks for the same ones in each step
+def _layout(batch: tuple[int, ...], *forms: tuple[tuple[int, ...], tuple[int, ...], int]) -> tuple[np.ndarray, np.ndarray]:
+    """Of arrays (..., rows, columns) of some shapes, strides and item sizes: where each head begins, and the step of rows."""
+    starts = np.array([starts_of(shape[:-2], strides[:-2], batch) for shape, strides, _ in forms])
+    return starts, np.array([strides[-2] // item for _, strides, item in forms])
 
-    def __init__(self, batch: tuple[int, ...]) -> None:
-        self.batch = batch
-        self.starts: list[np.ndarray] = []
-        self.addresses: list[int] = []
-        self.steps: list[int] = []
-        self.alive: list[np.ndarray] = []  # copies must not go before the kernel is done
 
-    def put(self, x: np.ndarray) -> None:
-        """As it lies in memory, without gaps in a row."""
-        self.starts.append(starts(x, self.batch))
-        self.addresses.append(x.__array_interface__["data"][0])
-        self.steps.append(x.strides[-2] // x.itemsize)
-        self.alive.append(x)
+def _run(kernel: Any, batch: tuple[int, ...], arrays: list[np.ndarray], sizes: tuple, scale: float, lse: np.ndarray) -> None:
+    library: Any = blas()
+    starts, steps = _layout(batch, *[(x.shape, x.strides, x.itemsize) for x in arrays])
+    ids = np.array([id(x) for x in arrays])
+    kernel(library.functions(lse.dtype), running, ids, starts, steps, sizes, lse.dtype.type(scale), lse)
 
-    def add(self, x: np.ndarray) -> None:
-        """Copied if it cannot be read as it lies."""
-        kind, _, x = readable(x)
-        self.put(x if kind == PLAIN else np.array(x, order="C"))
 
-    def add_mask(self, mask: np.ndarray | None, shape: tuple[int, int]) -> None:
-        """Numbers to add to the scores; a row that serves all queries has a step of 0."""
-        if mask is None:
-            self.starts.append(self.starts[0])
-            self.addresses.append(self.addresses[0])
-            self.steps.append(0)
-        else:
-            mask = np.atleast_2d(mask)
-            mask = np.ascontiguousarray(np.broadcast_to(mask, (*mask.shape[:-1], shape[1])))
-            self.put(np.broadcast_to(mask, (*mask.shape[:-2], *shape)))
+def _without_gaps(x: np.ndarray) -> np.ndarray:
+    """Copied if a head's rows cannot be read as they lie."""
+    kind, _, x = readable(x)
+    return x if kind == PLAIN else np.array(x, order="C")
 
-    def run(self, kernel: Any, sizes: tuple, scale: float, lse: np.ndarray) -> None:
-        library = blas()
-        functions = library.functions(lse.dtype)  # type: ignore[union-attr] # asked for before
-        numbers = np.array(sizes, np.int64), np.array([scale], lse.dtype)
-        places = np.array(self.starts) + np.array(self.addresses)[:, None]
-        kernel(functions, running, places, np.array(self.steps), *numbers, lse)
+
+def _spread(mask: np.ndarray | None, shape: tuple[int, int], missing: np.ndarray) -> np.ndarray:
+    """Numbers to add to the scores; a row that serves all queries has a step of 0. Some array if there are none."""
+    if mask is None:
+        return missing
+    mask = np.atleast_2d(mask)
+    mask = np.ascontiguousarray(np.broadcast_to(mask, (*mask.shape[:-1], shape[1])))
+    return np.broadcast_to(mask, (*mask.shape[:-2], *shape))
 
 
 def _inside_out(batch: tuple[int, ...], rows: int, columns: int, dtype: np.dtype) -> np.ndarray:
@@ -203,13 +205,9 @@ def _compiled(q: np.ndarray, k: np.ndarray, v: np.ndarray, scale: float, causal:
     queries, keys, values = q.shape[-2], k.shape[-2], v.shape[-1]
     out = _inside_out(batch, queries, values, q.dtype)
     lse = np.empty((math.prod(batch), queries), q.dtype)
-    sizes = queries, keys, q.shape[-1], values, causal, mask is not None
-    heads = _Heads(batch)
-    for x in (q, k, v):
-        heads.add(x)
-    heads.add_mask(mask, (queries, keys))
-    heads.put(out)
-    heads.run(_forward, sizes, scale, lse)
+    sizes = queries, keys, q.shape[-1], values, int(causal), int(mask is not None)
+    arrays = [_without_gaps(x) for x in (q, k, v)]
+    _run(_forward, batch, [*arrays, _spread(mask, (queries, keys), q), out], sizes, scale, lse)
     return out, (batch, sizes, mask, lse)
 
 
@@ -222,15 +220,10 @@ def attention_backward(
         grads = _numpy_backward(g, kept, query, key, value, scale, is_causal)
         return [x if need else None for x, need in zip(grads, needs)]
     batch, sizes, mask, lse = kept
-    heads = _Heads(batch)
-    for x in (query, key, value):
-        heads.add(x)
-    heads.add_mask(mask, (sizes[0], sizes[1]))
-    heads.add(g)
     grads = _like(batch, query, key, value)
-    for x in grads:
-        heads.put(x)
-    heads.run(_backward, sizes, scale, lse)
+    arrays = [_without_gaps(x) for x in (query, key, value)]
+    arrays += [_spread(mask, sizes[:2], query), _without_gaps(g), *grads]
+    _run(_backward, batch, arrays, sizes, scale, lse)
     return [x if need else None for x, need in zip(grads, needs)]
 
 

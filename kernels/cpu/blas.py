@@ -39,9 +39,9 @@ class Blas(NamedTuple):
         """The product for a dtype."""
         return self.sgemm if dtype.itemsize == 4 else self.dgemm
 
-    def functions(self, dtype: np.dtype) -> np.ndarray:
+    def functions(self, dtype: np.dtype) -> tuple[int, int, int]:
         """The product for a dtype and the functions of its pool, as kernels take them together."""
-        return np.array([self.gemm(dtype), self.get_threads, self.set_threads])
+        return self.gemm(dtype), self.get_threads, self.set_threads
 
 
 def _address(function: Any) -> int:

@@ -18,8 +18,8 @@ def flat(x: np.ndarray) -> np.ndarray | None:
     >>> flat(x.T), flat(x[:, ::2])
     (array([0., 1., 2., 3., 4., 5.]), None)
     """
-    y = x.ravel("K")
-    return y if y.flags.carray and np.may_share_memory(x, y) else None
+    y = x.reshape(-1) if x.flags.c_contiguous else x.ravel("K")
+    return y if y.flags.carray and y.base is not None else None  # a copy is its own base
 
 
 def flat_like(x: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ do not put the two into vectors of the same length.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -199,7 +200,7 @@ def max_pool(x: np.ndarray, *, tables: Any, geometry: tuple) -> Any:
     kernel, counts = geometry[0], [len(table) for table in tables]
     if x.dtype not in FLOATS:
         return NotImplemented
-    if x.size < SMALL or np.prod(kernel) > 255 or x.ndim != len(kernel) + 2 or not available():
+    if x.size < SMALL or math.prod(kernel) > 255 or x.ndim != len(kernel) + 2 or not available():
         return _numpy_pool(x, counts, geometry)
     source = pixels(x[:, :, None] if len(kernel) == 1 else x)
     out = np.empty((len(source), *([1, *counts] if len(kernel) == 1 else counts), source.shape[3]), x.dtype)
