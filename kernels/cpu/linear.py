@@ -13,7 +13,7 @@ import numpy as np
 
 from .blas import PLAIN, TRANSPOSED, blas, restored, running, sequential
 from .jit import available, dense, get_num_threads, jit, prange
-from .matmul import SMALL, TINY, multiply, part, region
+from .matmul import SHARED, SMALL, TINY, multiply, part, region
 
 _ones = cache(np.ones)
 _none = cache(np.empty)
@@ -82,7 +82,7 @@ def linear_slopes(g: np.ndarray, needs: list[bool], *kept: np.ndarray) -> Any:
     gbias = np.empty(rows.shape[1] if for_bias else 0, dtype)
     x = dense(x).reshape(-1, features) if for_weight else empty
     weight = dense(weight) if for_input else empty
-    parts = get_num_threads() if work >= 2 * SMALL else 1
+    parts = get_num_threads() if work >= SHARED else 1
     _slopes(
         library.gemm(dtype), library.get_threads, library.set_threads, running, parts, rows, x, weight, gx, gweight, gbias
     )

@@ -19,6 +19,7 @@ from .blas import PLAIN, TRANSPOSED, blas, gemm, restored, running, sequential
 from .jit import available, dense, get_num_threads, jit, prange
 
 SMALL = 100_000  # products of numbers: below, NumPy's BLAS uses one thread, and calls cost less
+SHARED = 1_000_000  # below, one thread has finished before the others are awake
 TINY = 512  # numbers in both: below, NumPy's `dot` is twice as fast as its `@`, which has more to find out
 SMALL_ROW = 8_000  # the same where the result is one row or one column
 CACHE = 1 << 19  # bytes
@@ -134,7 +135,7 @@ def matmul(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> Any:
             return NotImplemented
         ta, a = _stored(a)
         tb, b = _stored(b)
-        parts = min(get_num_threads(), max(m, n) // 16) if work >= SMALL else 1
+        parts = min(get_num_threads(), max(m, n) // 16) if work >= SHARED else 1
         out = np.empty((m, n), dtype)
         extra = _empty[dtype] if bias is None else dense(bias)
         threads = library.get_threads, library.set_threads, running

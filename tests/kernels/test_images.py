@@ -46,11 +46,11 @@ norm = lambda x, w, b: F.batch_norm(x, None, None, w, b, training=True)
 moments = (mg.zeros(5), mg.ones(5))
 
 CASES = {  # each is large enough for the kernels to be used, by a little
-    "matmul": (lambda a, b: a @ b, [(normal(51, 67), normal(67, 43)), (normal(90, 33), normal(33, 65))]),
+    "matmul": (lambda a, b: a @ b, [(normal(51, 67), normal(67, 43)), (normal(131, 101), normal(101, 90)), (normal(90, 101), normal(101, 131))]),
     "matmul one row": (lambda a, b: a @ b, [(normal(1, 99), normal(99, 101)), (normal(101, 99), normal(99))]),
     "matmul stacks": (lambda a, b: a @ b, [(normal(2, 3, 31, 29), normal(2, 3, 29, 33)), (normal(4, 1, 31, 29), normal(3, 29, 33)), (normal(3, 31, 29), normal(29, 65))]),
     "matmul inf": (lambda a, b: a @ b, [(with_values(normal(51, 67), inf, nan, -inf), normal(67, 43))]),
-    "linear": (F.linear, [(normal(3, 41, 50), normal(37, 50), normal(37)), (normal(50, 70), normal(90, 70))]),
+    "linear": (F.linear, [(normal(3, 41, 50), normal(37, 50), normal(37)), (normal(50, 70), normal(90, 70)), (normal(60, 150), normal(170, 150), normal(170))]),
     "linear of many rows": (F.linear, [(normal(1130, 20), normal(300, 20), normal(300))]),
     "conv": (conv(padding=1), [(normal(2, 3, 16, 15), normal(20, 3, 3, 3), normal(20)), (normal(3, 20, 9, 8), normal(17, 20, 3, 2))]),
     "conv stride": (conv(stride=(2, 3), padding=(2, 1)), [(normal(3, 8, 17, 19), normal(37, 8, 5, 4), normal(37))]),
@@ -137,7 +137,7 @@ def test_empty_and_half_precision_inputs_are_left_to_the_formula():
 
 
 @pytest.mark.parametrize("needed", list(itertools.product([True, False], repeat=3))[:-1])
-@pytest.mark.parametrize("rows, features", [(5, (3, 2)), (70, (45, 50)), (50, (90, 70)), (211, (7, 301))])
+@pytest.mark.parametrize("rows, features", [(5, (3, 2)), (70, (45, 50)), (50, (90, 70)), (150, (90, 111)), (211, (7, 701))])
 def test_the_gradients_of_a_linear_layer_that_are_needed(rows, features, needed):
     arrays = [normal(rows, features[1]), normal(*features), normal(features[0])]
     g = normal(rows, features[0])
