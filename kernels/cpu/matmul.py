@@ -22,7 +22,7 @@ SMALL = 100_000  # products of numbers: below, NumPy's BLAS uses one thread, and
 SHARED = 1_000_000  # below, one thread has finished before the others are awake
 TINY = 512  # numbers in both: below, NumPy's `dot` is twice as fast as its `@`, which has more to find out
 SMALL_ROW = 8_000  # the same where the result is one row or one column
-CACHE = 1 << 19  # bytes
+CACHE = 1 << 19  # bytes that are still in a core's own cache when another pass over them begins
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -41,19 +41,15 @@ def _product(address, get_threads, set_threads, running, parts, ta, tb, a, b, bi
 @jit(parallel=False)
 def _part_of_product(p, parts, address, ta, tb, a, b, bias, c):
     top, bottom, left, right = region(p, parts, *c.shape)
-    step = rows_in_cache(right - left, c) if bias.size else bottom - top
+    step = bottom - top
+    if bias.size and b.nbytes < CACHE:  # a larger one would have to come from afar for each of the steps
+        step = max(64, CACHE // ((right - left) * c.itemsize) // 8 * 8)
     while top < bottom:
         last = min(top + step, bottom)
         multiply(address, ta, tb, a, b, c, top, last, left, right)
         if bias.size:
             _add_to_rows(c, bias, top, last, left, right)
         top = last
-
-
-@jit(parallel=False)
-def rows_in_cache(columns, like):
-    """How many rows of so many numbers are still in a core's own cache when another pass over them begins."""
-    return max(64, CACHE // (columns * like.itemsize) // 8 * 8)
 
 
 @jit(parallel=False)
