@@ -19,15 +19,16 @@ from .pool import max_pool, max_pool_backward
 from .recurrence import recurrence, recurrence_backward
 from .scatter import add_rows
 from .softmax import log_softmax, log_softmax_slope, safe_softmax, softmax, softmax_slope
-from .sums import sum_rows
+from .sums import mean, sum, sum_rows
 
 __all__ = [
     "add", "add_rows", "attention", "attention_backward", "batch_norm", "batch_norm_backward", "conv",
     "conv_transpose", "convolution", "convolution_backward", "correlate", "cross_entropy", "cross_entropy_backward",
     "div", "exp", "gelu", "gelu_backward", "layer_norm", "layer_norm_backward", "linear_slopes", "log_softmax",
-    "log_softmax_slope", "matmul", "max_pool", "max_pool_backward", "mul", "recurrence", "recurrence_backward",
-    "relu", "relu_slope", "rms_norm", "rms_norm_backward", "safe_softmax", "sigmoid", "sigmoid_slope", "silu",
-    "silu_backward", "softmax", "softmax_slope", "sub", "sum_rows", "tanh", "tanh_slope",
+    "log_softmax_slope", "matmul", "max_pool", "max_pool_backward", "mean", "mul", "recurrence",
+    "recurrence_backward", "relu", "relu_slope", "rms_norm", "rms_norm_backward", "safe_softmax", "sigmoid",
+    "sigmoid_slope", "silu", "silu_backward", "softmax", "softmax_slope", "sub", "sum", "sum_rows", "tanh",
+    "tanh_slope",
 ]  # fmt: skip
 
 keep_freed_memory()

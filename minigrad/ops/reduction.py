@@ -370,6 +370,8 @@ def log_softmax(xp, input, *, dim, dtype=None):
     return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
 
 
+sum.fast("cpu", kernels.sums.LARGE)(kernels.sum)
+mean.fast("cpu", kernels.sums.LARGE)(kernels.mean)
 softmax.fast("cpu")(kernels.softmax)
 safe_softmax.fast("cpu")(kernels.safe_softmax)
 log_softmax.fast("cpu")(kernels.log_softmax)

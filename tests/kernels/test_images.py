@@ -80,6 +80,11 @@ CASES = {  # each is large enough for the kernels to be used, by a little
     "conv more padding than kernel": (conv(padding=(4, 3)), [(normal(2, 7, 9, 8), normal(18, 7, 3, 2), normal(18))]),
     "conv1d few channels": (lambda x, w, b: F.conv1d(x, w, b, padding=2), [(normal(5, 11, 60), normal(8, 11, 5), normal(8))]),
     "max_pool with gaps": (lambda x: F.max_pool2d(x, 2, stride=(2, 3)), [(normal(3, 21, 16, 17),), (np.round(with_values(normal(3, 35, 16, 17), nan, -inf)),)]),
+    "sum": (mg.sum, [(normal(3, 177, 99),), (with_values(normal(300, 201), inf, -inf, nan),), (with_values(normal(60_000), -inf),)]),
+    "sum of rows": (lambda x: mg.sum(x, tuple(range(1, x.ndim))), [(normal(300, 201),), (with_values(normal(7, 20, 401), inf, -inf, nan),)]),
+    "sum of columns": (lambda x: mg.sum(x, 0, keepdim=True), [(normal(700, 80),), (normal(3, 177, 99),)]),
+    "mean": (mg.mean, [(normal(3, 177, 99),)]),
+    "mean of rows": (lambda x: mg.mean(x, -1, True), [(normal(17, 10_001),), (normal(3, 17, 1001),)]),
     "batch_norm few channels": (norm, [(normal(8, 2, 40, 41), normal(2), normal(2))]),
     "batch_norm many channels": (norm, [(normal(2, 40_001), normal(40_001), normal(40_001))]),
 }  # fmt: skip
