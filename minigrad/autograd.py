@@ -139,6 +139,10 @@ def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
     lead = g.ndim - len(shape)
     if lead and g.shape[lead:] == shape:
         axes = 0 if lead == 1 else tuple(range(lead))
+        large = type(g) is np.ndarray and g.size >= kernels.sums.LARGE and fast_paths.get()
+        total = kernels.sum(g, dim=axes) if large else NotImplemented
+        if total is not NotImplemented:
+            return total
         return np.add.reduce(g, axes) if type(g) is np.ndarray else g.sum(axes)
     axes = tuple(range(lead)) + tuple(i + lead for i, n in enumerate(shape) if n == 1 and g.shape[i + lead] != 1)
     if axes:

@@ -36,7 +36,7 @@ import numpy as np
 from . import backend, dtypes, precision
 from .autograd import Node, Storage, grad_mode
 from .errors import explain
-from .fast import fast_paths, with_kernel  # noqa: F401 (whoever writes an operation looks for it here)
+from .fast import fast_paths, with_kernel
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -61,8 +61,9 @@ class Op:
         rules: argument name -> (rule, names of what it wants).
         dtypes: "promote" brings arguments to one dtype, "float" also makes integers floating point.
         view: the result shares memory with the argument.
-        together: function of (g, needs, *what the rules want) that gives the gradients of all arguments at once, or None
-            where it does not apply; not every operation has one.
+        together: kernel for the gradients of all arguments at once, if there is one: a function of (g, needs, *what the
+            rules want), which gives None where it does not apply.
+        together_least: of how few numbers it need not be asked.
         fast: device type -> functions tried before the forward function.
         least: of how few numbers these need not be asked.
     """
@@ -79,6 +80,7 @@ class Op:
         self.dtypes = dtypes
         self.view = view
         self.together: Callable[..., list | None] | None = None
+        self.together_least = 0
         self.fast: dict[str, list[Callable]] = {}
         self.least = 0
         self.rules = {name: (rule, list(inspect.signature(rule).parameters)[1:]) for name, rule in rules.items()}
@@ -180,7 +182,10 @@ class Plan:
         self.together: Callable[[Any, Any], list | None] | None = None
         if op.together is not None:
             needed = [position in needs for position in range(len(op.arguments))]
-            self.together = lambda g, saved: op.together(g, needed, *saved)  # type: ignore[misc]
+            ask, least = op.together, op.together_least
+            self.together = lambda g, saved: (
+                None if isinstance(g, Tensor) or g.size < least else ask(g, needed, *saved)
+            )
         names = [(position, op.arguments[0 if op.variadic else position]) for position in needs]
         wanted = [(position, *op.rules[name]) for position, name in names if name in op.rules]
         sources = [[self._source(want, position) for want in wants] for position, _, wants in wanted]
@@ -354,6 +359,7 @@ def _public(op: Op) -> Any:
     call = wraps(forward)(call)
     call.op = op  # type: ignore[attr-defined]
     call.fast = partial(_add_fast_path, op)  # type: ignore[attr-defined]
+    call.together = partial(_set_together, op)  # type: ignore[attr-defined]
     call.__name__ = call.__qualname__ = op.name
     kinds = inspect.Parameter
     signature = inspect.signature(forward)
@@ -425,6 +431,11 @@ def _add_fast_path(op: Op, device: str, least: int = 0) -> Callable[[Callable], 
     """A decorator for a function that is tried before the forward function, unless the last tensor has fewer elements."""
     op.least = least
     return lambda function: op.fast.setdefault(device, []).append(function)
+
+
+def _set_together(op: Op, kernel: Callable, least: int = 0) -> None:
+    """Ask a kernel for all gradients at once, unless there are fewer elements: `linear.together(kernels.linear_slopes)`."""
+    op.together, op.together_least = with_kernel(kernel)(lambda g, *_: None), least
 
 
 def _on_arrays(op: Op, arrays: list, options: Any) -> Any:

@@ -14,7 +14,7 @@ from .layer_norm import layer_norm, layer_norm_backward, rms_norm, rms_norm_back
 from .linear import linear_slopes
 from .matmul import matmul
 from .memory import keep_freed_memory
-from .pointwise import add, div, exp, mul, relu, relu_slope, sigmoid, sigmoid_slope, sub, tanh, tanh_slope
+from .pointwise import add, div, exp, mul, mul_slopes, relu, relu_slope, sigmoid, sigmoid_slope, sub, tanh, tanh_slope
 from .pool import max_pool, max_pool_backward
 from .recurrence import recurrence, recurrence_backward
 from .scatter import add_rows
@@ -25,7 +25,7 @@ __all__ = [
     "add", "add_rows", "attention", "attention_backward", "batch_norm", "batch_norm_backward", "conv",
     "conv_transpose", "convolution", "convolution_backward", "correlate", "cross_entropy", "cross_entropy_backward",
     "div", "exp", "gelu", "gelu_backward", "layer_norm", "layer_norm_backward", "linear_slopes", "log_softmax",
-    "log_softmax_slope", "matmul", "max_pool", "max_pool_backward", "mean", "mul", "recurrence",
+    "log_softmax_slope", "matmul", "max_pool", "max_pool_backward", "mean", "mul", "mul_slopes", "recurrence",
     "recurrence_backward", "relu", "relu_slope", "rms_norm", "rms_norm_backward", "safe_softmax", "sigmoid",
     "sigmoid_slope", "silu", "silu_backward", "softmax", "softmax_slope", "sub", "sum", "sum_rows", "tanh",
     "tanh_slope",

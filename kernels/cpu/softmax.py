@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .elementary import exp, maximum
-from .jit import dense, jit, prange
+from .jit import jit, prange
 from .rows import as_rows, pays
 
 
@@ -102,5 +102,6 @@ def _each_row(kernel: Any, x: np.ndarray, *more: Any) -> np.ndarray:
 
 def _each_row_slope(kernel: Any, g: np.ndarray, out: np.ndarray) -> np.ndarray:
     gx, size = np.empty(out.shape, out.dtype), out.shape[-1]
-    kernel(dense(np.broadcast_to(g, out.shape)).reshape(-1, size), as_rows(out, size), gx.reshape(-1, size))
+    g = g if g.shape == out.shape else np.broadcast_to(g, out.shape)
+    kernel(as_rows(g, size), as_rows(out, size), gx.reshape(-1, size))
     return gx

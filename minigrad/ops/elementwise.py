@@ -250,7 +250,12 @@ def lerp(xp, input, end, weight):
 # ------------------------------------------------------------------------------------- exponentials and roots -------
 
 
-@floating(input=lambda g, out: g * out)
+@with_kernel(kernels.mul)
+def _times(g, other):
+    return g * other
+
+
+@floating(input=lambda g, out: _times(g, out))
 def exp(xp, input):
     """e to the power of each element. Source: `torch.exp`.
 
@@ -447,6 +452,7 @@ def relu(xp, input):
 for _function in (add, sub, mul, exp, relu, sigmoid, tanh):
     _function.fast("cpu", kernels.pointwise.SMALL)(getattr(kernels, _function.op.name))
 _true_div.fast("cpu", kernels.pointwise.SMALL)(kernels.div)
+mul.together(kernels.mul_slopes, least=kernels.pointwise.SMALL)
 
 _C = math.sqrt(2 / math.pi)
 

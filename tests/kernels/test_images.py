@@ -80,6 +80,8 @@ CASES = {  # each is large enough for the kernels to be used, by a little
     "conv more padding than kernel": (conv(padding=(4, 3)), [(normal(2, 7, 9, 8), normal(18, 7, 3, 2), normal(18))]),
     "conv1d few channels": (lambda x, w, b: F.conv1d(x, w, b, padding=2), [(normal(5, 11, 60), normal(8, 11, 5), normal(8))]),
     "max_pool with gaps": (lambda x: F.max_pool2d(x, 2, stride=(2, 3)), [(normal(3, 21, 16, 17),), (np.round(with_values(normal(3, 35, 16, 17), nan, -inf)),)]),
+    "a row to each": (mg.add, [(normal(300, 201), normal(201)), (normal(7, 77, 99), normal(77, 99)), (with_values(normal(300, 201), inf, nan), normal(201))]),
+    "each by a row": (lambda a, b: (a - b) * b / (3 + b), [(normal(300, 201), normal(201)), (normal(7, 77, 99), normal(99))]),
     "sum": (mg.sum, [(normal(3, 177, 99),), (with_values(normal(300, 201), inf, -inf, nan),), (with_values(normal(60_000), -inf),)]),
     "sum of rows": (lambda x: mg.sum(x, tuple(range(1, x.ndim))), [(normal(300, 201),), (with_values(normal(7, 20, 401), inf, -inf, nan),)]),
     "sum of columns": (lambda x: mg.sum(x, 0, keepdim=True), [(normal(700, 80),), (normal(3, 177, 99),)]),
