@@ -137,7 +137,7 @@ class FusedPlan:
     def together(self, g: Any, saved: list) -> list:
         """The gradient of each argument."""
         backward, kept, arrays, options = saved
-        return backward(g, self.needs, kept, *arrays, **options)
+        return list(backward(g, self.needs, kept, *arrays, **options))
 
     def as_tensors(self, node: Node, saved: list) -> list:
         """For a backward pass that is itself recorded: the formula, differentiated."""
