@@ -33,6 +33,7 @@ from .slices import At, Slices, place
 
 if TYPE_CHECKING:
     from .composite import FusedPlan
+    from .function import JointPlan
     from .op import Plan
     from .tensor import Tensor
 else:
@@ -86,7 +87,7 @@ class Node:
 
     __slots__ = ("__weakref__", "dtype", "hooks", "keeper", "order", "parents", "plan", "saved", "shape", "versions")
 
-    def __init__(self, plan: Plan | FusedPlan | None, parents: Sequence, saved: Any, versions: Any, array: Array) -> None:
+    def __init__(self, plan: Plan | FusedPlan | JointPlan | None, parents: Any, saved: Any, versions: Any, array: Any) -> None:
         self.plan = plan
         self.parents = parents
         self.saved = saved
@@ -140,8 +141,7 @@ def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
     if lead and g.shape[lead:] == shape:
         axes = 0 if lead == 1 else tuple(range(lead))
         large = type(g) is np.ndarray and g.size >= kernels.sums.LARGE and fast_paths.get()
-        total = kernels.sum(g, dim=axes) if large else NotImplemented
-        if total is not NotImplemented:
+        if large and (total := kernels.sum(g, dim=axes)) is not NotImplemented:
             return total
         return np.add.reduce(g, axes) if type(g) is np.ndarray else g.sum(axes)
     axes = tuple(range(lead)) + tuple(i + lead for i, n in enumerate(shape) if n == 1 and g.shape[i + lead] != 1)
@@ -331,13 +331,8 @@ def _is_alone(g: Array) -> bool:
 
 def _references() -> int:
     """The reference count that `_is_alone` sees for an array that has two names on the way to it."""
-
-    def outer(g: Array) -> int:
-        return inner(g)
-
-    def inner(g: Array) -> int:
-        return sys.getrefcount(g)
-
+    inner = lambda g: sys.getrefcount(g)
+    outer = lambda g: inner(g)
     g = np.empty(1)
     count = outer(g)
     return count if g.size else 0

@@ -94,7 +94,7 @@ def record(
     """
     plan = JointPlan(name, arguments, parents, results)
     vector = plan.vector(results[0])
-    vector.node = Node(plan, parents, [backward], versions, vector.array)  # type: ignore[arg-type]
+    vector.node = Node(plan, parents, [backward], versions, vector.array)
     for y, piece in zip(results, plan.pieces(vector)):
         y.node = piece.node
 

@@ -356,20 +356,18 @@ def _public(op: Op) -> Any:
 
     if not op.variadic:
         call = _written_out(op, call, defaults)
-    call = wraps(forward)(call)
-    call.op = op  # type: ignore[attr-defined]
-    call.fast = partial(_add_fast_path, op)  # type: ignore[attr-defined]
-    call.together = partial(_set_together, op)  # type: ignore[attr-defined]
-    call.__name__ = call.__qualname__ = op.name
+    public: Any = wraps(forward)(call)
+    public.op, public.fast, public.together = op, partial(_add_fast_path, op), partial(_set_together, op)
+    public.__name__ = public.__qualname__ = op.name
     kinds = inspect.Parameter
     signature = inspect.signature(forward)
-    call.__signature__ = signature.replace(  # type: ignore[attr-defined]
+    public.__signature__ = signature.replace(
         parameters=[
             p if op.variadic or p.kind is not kinds.KEYWORD_ONLY else p.replace(kind=kinds.POSITIONAL_OR_KEYWORD)
             for p in list(signature.parameters.values())[1:]
         ]
     )
-    return call
+    return public
 
 
 def _written_out(op: Op, call: Callable, defaults: dict[str, Any] | None) -> Any:

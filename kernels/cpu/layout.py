@@ -19,7 +19,7 @@ def flat(x: np.ndarray) -> np.ndarray | None:
     (array([0., 1., 2., 3., 4., 5.]), None)
     """
     y = x.reshape(-1) if x.flags.c_contiguous else x.ravel("K")
-    return y if y.flags.carray and y.base is not None else None  # a copy is its own base
+    return y if y.flags.carray and y.base is not None else None  # a copy has no base
 
 
 def flat_like(x: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -113,37 +113,13 @@ relu, exp, tanh, sigmoid = (_of_one(f) for f in (_relu, _exp, elementary.tanh, e
 relu_slope, tanh_slope, sigmoid_slope = (_of_two(f) for f in (_relu_slope, _tanh_slope, _sigmoid_slope))
 
 
-def _of_rows(of_two: Kernel) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """A function of each row of a matrix and of one row."""
-
-    @jit("F[:,::1], F[::1], F[:,::1]")
-    def run(x, y, out):
-        for i in prange(len(x)):
-            for j in range(len(y)):
-                out[i, j] = of_two(x[i, j], y[j])
-
-    def call(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        out = np.empty_like(x)
-        run(x.reshape(-1, y.size), y.reshape(-1), out.reshape(-1, y.size))
-        return out
-
-    run.name = f"pointwise.{of_two.function.__name__.strip('_')}_row"
-    return call
-
-
 def _arithmetic(of_two: Kernel) -> Callable[..., Any]:
-    """An operation of two arrays that lie alike in memory, or of one and its last dimensions; others are left to NumPy."""
-    compute, of_rows = _of_two(of_two), _of_rows(of_two)
+    """An operation of two arrays that lie alike in memory; what has to be broadcast or reordered is left to NumPy."""
+    compute = _of_two(of_two)
 
     def call(a: Any, b: Any, *, alpha: Any = 1) -> Any:
-        if type(a) is not np.ndarray or type(b) is not np.ndarray or alpha != 1:
-            return NotImplemented
-        if a.shape == b.shape:
-            return compute(a, b) if a.strides == b.strides else NotImplemented
-        fits = 0 < b.ndim < a.ndim and a.shape[a.ndim - b.ndim :] == b.shape and a.flags.carray and b.flags.carray
-        if not fits or a.size < SMALL or a.dtype not in FLOATS or a.dtype != b.dtype or not available():
-            return NotImplemented
-        return of_rows(a, b)
+        alike = type(a) is type(b) is np.ndarray and a.strides == b.strides and a.shape == b.shape
+        return compute(a, b) if alike and alpha == 1 else NotImplemented
 
     return call
 

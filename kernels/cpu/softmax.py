@@ -102,6 +102,5 @@ def _each_row(kernel: Any, x: np.ndarray, *more: Any) -> np.ndarray:
 
 def _each_row_slope(kernel: Any, g: np.ndarray, out: np.ndarray) -> np.ndarray:
     gx, size = np.empty(out.shape, out.dtype), out.shape[-1]
-    g = g if g.shape == out.shape else np.broadcast_to(g, out.shape)
     kernel(as_rows(g, size), as_rows(out, size), gx.reshape(-1, size))
     return gx
