@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 else:
     Tensor = None  # tensor.py puts its class here: a Tensor knows its operations, and these know only the graph
 
-Array = Any
-
 # --------------------------------------------------------------------------------------------------------- nodes
 
 
@@ -65,9 +63,7 @@ class Watcher:
 
 
 watchers: ContextVar[tuple[Watcher, ...]] = ContextVar("watchers", default=())
-_watching = watchers.get
-
-_next_order = itertools.count(0, -1).__next__
+next_order = itertools.count(0, -1).__next__
 FREED = ("freed",)  # in place of the saved values once backward has used them
 
 
@@ -94,12 +90,11 @@ class Node:
         self.versions = versions
         self.shape = array.shape
         self.dtype = array.dtype
-        self.order = _next_order()
+        self.order = next_order()
         self.hooks: dict[int, Callable] | None = None
         self.keeper: weakref.ref[Tensor] | None = None
-        if watching := _watching():
-            for watcher in watching:
-                watcher.made(self)
+        for watcher in watchers.get():
+            watcher.made(self)
 
     @property
     def name(self) -> str:
@@ -109,20 +104,21 @@ class Node:
         return f"<{self.name}, shape {self.shape}>"
 
     def unpack(self) -> Any:
-        """The saved values, once it is sure that they are still what they were."""
+        """What was saved, if it is not there as it was saved."""
         if self.saved is FREED:
             raise RuntimeError(
                 f"backward: {self.name} was already differentiated and what it kept is freed; pass retain_graph=True "
                 "to the first backward if you need a second one"
             )
-        for storage, version, name in self.versions:
-            if storage.version != version:
-                what = "its result" if name == "out" else f"its argument {name!r}"
-                raise RuntimeError(
-                    f"backward: {self.name} needs {what} as it was in the forward pass, but it was overwritten in "
-                    f"place since ({storage.version - version} times); use the out-of-place form, or clone() it first"
-                )
-        return self.saved if type(self.saved) in (list, tuple) else self.saved.unpack()
+        return self.saved.unpack()
+
+    def overwritten(self, name: str, times: int) -> RuntimeError:
+        """What to raise if an array that was saved has been written to since."""
+        what = "its result" if name == "out" else f"its argument {name!r}"
+        return RuntimeError(
+            f"backward: {self.name} needs {what} as it was in the forward pass, but it was overwritten in place since "
+            f"({times} times); use the out-of-place form, or clone() it first"
+        )
 
 
 def leaf(tensor: Tensor) -> Node:
@@ -254,21 +250,26 @@ def _differentiate(
         if node.hooks:
             for hook in list(node.hooks.values()):
                 g = _call_hook(hook, g, node)
+        plan, parents, saved = node.plan, node.parents, node.saved
         if targets is None:
             if node.keeper is not None and (tensor := node.keeper()) is not None:
-                if node.plan is None:
+                if plan is None:
                     _collect(tensor, g)
                 else:  # retain_grad
                     tensor.grad = g if create_graph else Tensor._wrap(g.copy())
         elif node in targets:
             results[node] = g
-        if node.plan is None or (needed is not None and not any(parent in needed for parent in node.parents)):
+        if plan is None or (needed is not None and not any(parent in needed for parent in parents)):
             continue
-        parents, saved = node.parents, node.unpack()
+        for storage, version, name in node.versions:
+            if storage.version != version:
+                raise node.overwritten(name, storage.version - version)
+        if saved and type(saved) is not list:
+            saved = node.unpack()
         if create_graph:
-            saved = node.plan.as_tensors(node, saved)
-        together, found = node.plan.together, None
-        for position, rule, wants in node.plan.rules:
+            saved = plan.as_tensors(node, saved)
+        together, found = plan.together, None
+        for position, slope in plan.rules:
             parent = parents[position]
             if needed is not None and parent not in needed:
                 continue
@@ -281,9 +282,9 @@ def _differentiate(
                 if found is not None:
                     gx, found[position] = found[position], None
                 else:
-                    gx = rule(g, *wants(saved)) if wants else rule(g)
+                    gx = slope(g, saved)
             except Exception as error:
-                error.add_note(f"(in the gradient of {node.name} for its argument {node.plan.op.argument(position)!r})")
+                error.add_note(f"(in the gradient of {node.name} for its argument {plan.op.argument(position)!r})")
                 raise
             if watching:
                 for watcher in watching:
@@ -301,8 +302,7 @@ def _differentiate(
                         heappush(queue, (parent.order, parent))
             gx = None  # the sum must be the only one that holds it, see _collect
         if not retain_graph and saved:
-            node.saved = FREED
-            node.versions = ()
+            node.saved, node.versions = FREED, ()
         saved = None
     return results
 
@@ -321,7 +321,7 @@ def _collect(tensor: Tensor, g: Any) -> None:
         tensor.grad._bump()
 
 
-def _is_alone(g: Array) -> bool:
+def _is_alone(g: Any) -> bool:
     """Whether its caller's caller is the only one that can see an array, so that it may be given away uncopied.
 
     PyTorch, too, gives a gradient away when its reference count says that nobody else has it.

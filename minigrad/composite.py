@@ -132,7 +132,7 @@ class FusedPlan:
     def __init__(self, op: Composition, needs: tuple[bool, ...]) -> None:
         self.op = op
         self.needs = list(needs)
-        self.rules: list[tuple] = [(i, None, None) for i, need in enumerate(needs) if need]
+        self.rules: list[tuple] = [(i, None) for i, need in enumerate(needs) if need]
 
     def together(self, g: Any, saved: list) -> list:
         """The gradient of each argument."""

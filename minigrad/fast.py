@@ -6,6 +6,7 @@ them, by `@with_kernel` here. Each can be switched off, and computes the same wi
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable
 from contextlib import ContextDecorator
@@ -15,34 +16,38 @@ from typing import Any
 
 import numpy as np
 
+from .written import compiled
+
 fast_paths: ContextVar[bool] = ContextVar("fast_paths", default=os.environ.get("MINIGRAD_FAST") != "0")
 
 
-def with_kernel(kernel: Callable) -> Callable:
+def with_kernel(kernel: Callable, least: int = 0) -> Callable:
     """A rule, or a piece of rules, whose work a kernel does where it can: a decorator.
 
     Args:
         kernel: is asked first if the first argument is an array of NumPy; it may return NotImplemented.
+        least: of how few numbers in the first argument it need not be asked.
 
     Returns:
         A decorator. What it makes has `.kernels`, by type of array, for kernels of other devices.
     """
 
     def decorate(formula: Callable) -> Any:
+        parameters = inspect.signature(formula).parameters.values()
+        first, names = next(iter(parameters)).name, ", ".join(str(p).partition("=")[0] for p in parameters)
         kernels = {np.ndarray: kernel}
-        find, enabled = kernels.get, fast_paths.get
-
-        @wraps(formula)
-        def call(first: Any, *rest: Any) -> Any:
-            kernel = find(type(first))
-            if kernel is not None and enabled():
-                out = kernel(first, *rest)
-                if out is not NotImplemented:
-                    return out
-            return formula(first, *rest)
-
-        call.kernels = kernels  # type: ignore[attr-defined]
-        return call
+        text = f"""
+def call({", ".join(map(str, parameters))}):
+    kernel = find(type({first}))
+    if kernel is not None and {first}.size >= least and enabled():
+        done = kernel({names})
+        if done is not NotImplemented:
+            return done
+    return formula({names})"""
+        here = {"find": kernels.get, "least": least, "enabled": fast_paths.get, "formula": formula}
+        call = compiled("call", text, f"{formula.__name__} with a kernel", globals(), here)
+        call.kernels = kernels
+        return wraps(formula)(call)
 
     return decorate
 

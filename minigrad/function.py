@@ -42,7 +42,7 @@ class JointPlan:
         self.arguments = arguments
         self.shapes = [y.shape for y in results]
         self.dtypes = [y.dtype for y in results]
-        self.rules: list[tuple] = [(i, None, None) for i, parent in enumerate(parents) if parent is not None]
+        self.rules: list[tuple] = [(i, None) for i, parent in enumerate(parents) if parent is not None]
 
     def argument(self, position: int) -> str:
         """Name of the argument at a position, for messages."""

@@ -25,7 +25,6 @@ argument's dtype and accumulates: a rule need not care.
 from __future__ import annotations
 
 import inspect
-import linecache
 from collections.abc import Callable
 from functools import partial, wraps
 from operator import itemgetter
@@ -33,8 +32,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import backend, dtypes, precision
-from .autograd import Node, Storage, grad_mode
+from . import backend, calls, dtypes, precision
+from .autograd import Node, grad_mode
 from .errors import explain
 from .fast import fast_paths, with_kernel
 
@@ -59,6 +58,7 @@ class Op:
         arguments, options: names of its arguments, and of its options with their defaults.
         variadic: whether its only argument is `*tensors`.
         rules: argument name -> (rule, names of what it wants).
+        kept: positions of the arguments of which some rule wants the value or the shape.
         dtypes: "promote" brings arguments to one dtype, "float" also makes integers floating point.
         view: the result shares memory with the argument.
         together: kernel for the gradients of all arguments at once, if there is one: a function of (g, needs, *what the
@@ -91,6 +91,8 @@ class Op:
         for name, (_, wants) in self.rules.items():
             if unknown := set(wants) - offers - ({"at"} if self.variadic else set()):
                 raise TypeError(f"op {self.name}: the rule of {name!r} wants {sorted(unknown)}, there is only {offers}")
+        wanted = {want.removesuffix("_shape") for _, wants in self.rules.values() for want in wants}
+        self.kept = [position for position, name in enumerate(self.arguments) if name in wanted]
         REGISTRY[self.name] = self
 
     def __repr__(self) -> str:
@@ -156,11 +158,18 @@ class Op:
         ]
 
 
-def picking(indices: list[int]) -> Callable | None:
-    """What gives the items at some indices of a list, as fast as Python can; None for no items."""
-    if len(indices) == 1:
-        return itemgetter(slice(indices[0], indices[0] + 1))  # of one index it would give the bare item
-    return itemgetter(*indices) if indices else None
+def _slope(rule: Callable, indices: list[int]) -> Callable[[Any, Any], Any]:
+    """A rule as a function of the gradient and the saved values, of which it wants some."""
+    if not indices:
+        return lambda g, saved: rule(g)
+    if len(indices) == 1:  # written out, since starred arguments take Python as long as a small product
+        first = indices[0]
+        return lambda g, saved: rule(g, saved[first])
+    if len(indices) == 2:
+        first, second = indices
+        return lambda g, saved: rule(g, saved[first], saved[second])
+    pick = itemgetter(*indices)
+    return lambda g, saved: rule(g, *pick(saved))
 
 
 class Plan:
@@ -170,12 +179,12 @@ class Plan:
         inputs: positions and names of the arguments whose values are kept, the first of the saved values.
         out: whether the result is kept, the next one.
         rest: (kind, key) of everything else that the rules want: options and shapes.
-        keeps: whether there is anything to keep.
-        rules: (position of the argument, its rule, which of the saved values it wants).
+        record: makes the node of a call, see calls.py.
+        rules: (position of an argument, its gradient as a function of the output's gradient and the saved values).
         together: function of the gradient and the saved values that is asked first, see `Op`.
     """
 
-    __slots__ = ("inputs", "keeps", "op", "out", "rest", "rules", "together")
+    __slots__ = ("inputs", "op", "out", "record", "rest", "rules", "together")
 
     def __init__(self, op: Op, needs: list[int]) -> None:
         self.op = op
@@ -193,12 +202,12 @@ class Plan:
         self.inputs = sorted((key, op.arguments[key]) for kind, key in everything if kind == "input")
         self.out = ("out", None) in everything
         self.rest = sorted((source for source in everything if source[0] not in ("input", "out")), key=str)
-        self.keeps = bool(everything)
         order = [("input", key) for key, _ in self.inputs] + [("out", None)] * self.out + self.rest
-        self.rules: list[tuple[int, Callable[..., Any], Callable | None]] = [
-            (position, rule, picking([order.index(source) for source in group]))
+        self.rules: list[tuple[int, Callable[[Any, Any], Any]]] = [
+            (position, _slope(rule, [order.index(source) for source in group]))
             for (position, rule, _), group in zip(wanted, sources)
         ]
+        self.record = calls.record(op, self)
 
     def _source(self, want: str, position: int) -> tuple[str, Any]:
         """Where a wanted value comes from."""
@@ -212,38 +221,6 @@ class Plan:
         if want in arguments:
             return ("inputs", None) if self.op.variadic else ("input", arguments.index(want))
         return ("shapes", None) if self.op.variadic else ("shape", arguments.index(want.removesuffix("_shape")))
-
-    def record(self, parents: list, args: tuple, arrays: list, options: Any, out: Tensor) -> Node:
-        """A node that keeps what the rules asked for."""
-        if not self.keeps:
-            return Node(self, parents, (), (), out.array)
-        saved: list[Any] = []
-        versions: list[tuple[Storage, int, str]] = []
-        for key, name in self.inputs:
-            saved.append(arrays[key])
-            x = args[key]
-            if isinstance(x, Tensor):
-                storage = x._storage or x.storage
-                versions.append((storage, storage.version, name))
-        if self.out:
-            saved.append(out.array)
-            out._storage = Storage()
-            versions.append((out._storage, 0, "out"))
-        for kind, key in self.rest:
-            if kind == "option":
-                saved.append(options[key])
-            elif kind == "shape":
-                saved.append(getattr(arrays[key], "shape", ()))
-            elif kind == "out_shape":
-                saved.append(out.array.shape)
-            elif kind == "inputs":
-                saved.append(tuple(arrays))
-                versions += [(a.storage, a._version, self.op.arguments[0]) for a in args if isinstance(a, Tensor)]
-            elif kind == "shapes":
-                saved.append([a.shape for a in arrays])
-            else:
-                saved.append(key)
-        return Node(self, parents, saved, versions, out.array)
 
     def as_tensors(self, node: Node, saved: list) -> list:
         """The saved arrays as Tensors, each in its place in the graph, for a backward pass that is itself recorded."""
@@ -348,14 +325,14 @@ def _public(op: Op) -> Any:
         result.array = out if type(out) is ndarray or not isinstance(out, np.generic) else np.asarray(out)
         if tracked and recording():
             plan = plans.get(tracked) or op.plan(tracked, len(args))
-            if plan.rules:
-                result.node = plan.record(parents, args, arrays, options, result)
+            kept = (args, arrays) if op.variadic else [value for i in op.kept for value in (args[i], arrays[i])]
+            result.node = plan.record(tuple(parents), *kept, options, result)
         if is_view:
             result._view_of(args[0], call, options)
         return result
 
     if not op.variadic:
-        call = _written_out(op, call, defaults)
+        call = calls.usual_call(op, call, defaults)
     public: Any = wraps(forward)(call)
     public.op, public.fast, public.together = op, partial(_add_fast_path, op), partial(_set_together, op)
     public.__name__ = public.__qualname__ = op.name
@@ -368,61 +345,6 @@ def _public(op: Op) -> Any:
         ]
     )
     return public
-
-
-def _written_out(op: Op, call: Callable, defaults: dict[str, Any] | None) -> Any:
-    """`call`, with the usual case written out: Tensors of one floating dtype on the CPU, and all options by name or none.
-
-    On a few numbers, looping over the arguments and finding out what they are takes longer than computing. So each
-    operation gets a text without loops, compiled here as `dataclasses` compiles an `__init__`: `print(minigrad.mul.text)`.
-    """
-    names = op.arguments
-    parameters = ", ".join(f"{x}=None" if x in op.defaults else x for x in names)
-    usual = " or ".join(["not options"] * (defaults is not None) + ["options.keys() == option_names"] * bool(op.options))
-    no_cast = " and autocast() is None" if op.name in precision.POLICY else ""
-    with_options = ", **options" if op.options else ""
-
-    def each(pattern: str, between: str = ", ") -> str:
-        return between.join(pattern.format(x=x, i=i) for i, x in enumerate(names))
-
-    text = f"""
-def {op.name}({parameters}, *more, **options):
-    if {each("isinstance({x}, Tensor)", " and ")} and not more and ({usual}){no_cast}:
-        {each("{x}_array")}, = {each("{x}.array")},
-        dtype, size = {names[-1]}_array.dtype, {names[-1]}_array.size
-        alike = {each("type({x}_array) is ndarray and {x}_array.dtype is dtype", " and ")}
-        if alike and (dtype is _F32 or dtype is _F64) and (not fast or size < op.least and "watch" not in fast):
-            warnings = silence()
-            try:
-                out = forward(np, {each("{x}_array")}{with_options})
-            except Exception as error:
-                raise explain(op, error, [{each("{x}_array")}]) from None
-            finally:
-                restore(warnings)
-            result = new(Tensor)
-            result.array = out if type(out) is ndarray or not isinstance(out, np.generic) else np.asarray(out)
-            {each("{x}_node")}, = {each("{x}.node")},
-            tracked = {each("({x}_node is not None) << {i}", " | ")}
-            if tracked and recording():
-                plan = plans.get(tracked) or op.plan(tracked, {len(names)})
-                if plan.rules:
-                    arrays = [{each("{x}_array")}]
-                    result.node = plan.record([{each("{x}_node")}], ({each("{x}")},), arrays, options or defaults, result)
-            {f"result._view_of({names[0]}, call, options or defaults)" if op.view else ""}
-            return result
-    return call({each("{x}")}, *more, **options)
-"""
-    here = {"op": op, "call": call, "defaults": defaults, "option_names": set(op.options), "forward": op.forward}
-    here |= {"fast": op.fast, "plans": op.plans, "new": object.__new__, "ndarray": np.ndarray, "recording": grad_mode.get}
-    here |= {"silence": backend.silence, "restore": backend.restore, "autocast": precision.active.get}
-    closure = f"def make({', '.join(here)}):" + text.replace("\n", "\n    ") + f"\n    return {op.name}"
-    file = f"{__file__}, {op.name} written out"
-    found: dict[str, Any] = {}
-    exec(compile(closure, file, "exec"), globals(), found)
-    linecache.cache[file] = len(closure), None, closure.splitlines(True), file  # for tracebacks
-    written = found["make"](**here)
-    written.text = text.strip()
-    return written
 
 
 def _add_fast_path(op: Op, device: str, least: int = 0) -> Callable[[Callable], None]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from . import autograd, backend, composite, dtypes, op, printing
+from . import autograd, backend, calls, composite, dtypes, op, printing
 from .autograd import Node, Storage
 from .backend import Array
 from .filling import Filling, as_array
@@ -495,4 +495,4 @@ def _unpickle(cls: type[Tensor], array: np.ndarray, device: str, requires_grad: 
     return tensor.requires_grad_() if requires_grad else tensor
 
 
-autograd.Tensor = op.Tensor = composite.Tensor = Tensor  # type: ignore[misc]
+autograd.Tensor = calls.Tensor = op.Tensor = composite.Tensor = Tensor  # type: ignore[misc]

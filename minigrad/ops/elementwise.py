@@ -250,7 +250,7 @@ def lerp(xp, input, end, weight):
 # ------------------------------------------------------------------------------------- exponentials and roots -------
 
 
-@with_kernel(kernels.mul)
+@with_kernel(kernels.mul, kernels.pointwise.SMALL)
 def _times(g, other):
     return g * other
 
@@ -379,7 +379,7 @@ def reciprocal(xp, input):
 # ----------------------------------------------------------------------------------------------------- activations
 
 
-@with_kernel(kernels.tanh_slope)
+@with_kernel(kernels.tanh_slope, kernels.pointwise.SMALL)
 def _tanh_slope(g, out):
     return g - g * out * out
 
@@ -395,7 +395,7 @@ def tanh(xp, input):
     return xp.tanh(input)
 
 
-@with_kernel(kernels.sigmoid_slope)
+@with_kernel(kernels.sigmoid_slope, kernels.pointwise.SMALL)
 def _sigmoid_slope(g, out):
     return g * (out * (1 - out))
 
@@ -433,7 +433,7 @@ def erf(xp, input):
     return backend.erf(xp, input)
 
 
-@with_kernel(kernels.relu_slope)
+@with_kernel(kernels.relu_slope, kernels.pointwise.SMALL)
 def _relu_slope(g, out):
     return g * (out > 0)
 

@@ -46,7 +46,7 @@ def checkpoint(
         return function(*args, **kwargs)
     generator = _generator(args)
     state = generator.get_state() if preserve_rng_state else None
-    before = autograd._next_order()  # nodes that are made from here on have smaller numbers
+    before = autograd.next_order()  # nodes that are made from here on have smaller numbers
     outputs = function(*args, **kwargs)
     results, several = _tensors(outputs)
     roots = [y.node for y in results if y.node is not None]

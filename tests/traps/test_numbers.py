@@ -24,6 +24,26 @@ def test_a_number_beside_a_tensor_does_not_change_its_dtype(scalar, dtype, sign)
         assert isinstance(y, mg.Tensor) and y.dtype == x.dtype, expression
 
 
+@pytest.mark.parametrize("number", [3, 0.1, -0.0, 2**24 + 1, 2**31 + 1, 9e37, 1.3e38, 3.5e38, -1e300, 1e-46, inf, -inf, nan])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("sign", ["+", "-", "*", "/", "==", "<", ">="])
+def test_numbers_beside_a_tensor_are_torchs_also_far_out(number, dtype, sign):
+    values, g = [1.5, -2.0, 0.0, 3e15, -inf], [0.3, -1.2, 0.7, 0.5, 2.0]
+    for expression in (f"x {sign} n", f"n {sign} x"):
+        found = []
+        for library in (mg, torch):
+            x = library.tensor(values, dtype=getattr(library, dtype), requires_grad=True)
+            y = eval(expression, {"x": x, "n": number})
+            if y.dtype == x.dtype:
+                y.backward(library.tensor(g, dtype=x.dtype))
+            found.append((y.detach().numpy(), x.grad.numpy() if x.grad is not None else None))
+        (y, slope), (ty, tslope) = found
+        assert y.dtype == ty.dtype
+        np.testing.assert_allclose(y, ty, rtol=2e-7, err_msg=expression)
+        if tslope is not None:
+            np.testing.assert_allclose(slope, tslope, rtol=3e-7, err_msg=f"slope of {expression}")
+
+
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_float32_stays_float32_with_its_gradients(case):
     inputs = ours(case, case.arrays(), np.float32)

@@ -1,0 +1,175 @@
+"""What runs at every call of an operation: two texts without loops, made from its declaration and compiled (written.py).
+
+    print(minigrad.mul.text)                            its usual call; what else may be passed goes to `call` in op.py
+    print(minigrad.mul.op.plan(0b01, 2).record.text)    how a call is recorded of which the first argument needs a gradient
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import backend, precision
+from .autograd import Node, Storage, grad_mode, next_order, watchers
+from .errors import explain
+from .written import compiled
+
+if TYPE_CHECKING:
+    from .op import Op, Plan
+    from .tensor import Tensor
+else:
+    Tensor = None  # set by tensor.py, see autograd.py
+
+_NUMBER = Storage()  # of numbers: nobody writes to them
+_NAMES = {
+    "F32": np.dtype(np.float32),
+    "F64": np.dtype(np.float64),
+    "Node": Node,
+    "NUMBER": _NUMBER,
+    "NUMBERS": (float, int),
+    "Storage": Storage,
+    "autocast": precision.active.get,
+    "explain": explain,
+    "ndarray": np.ndarray,
+    "new": object.__new__,
+    "next_order": next_order,
+    "recording": grad_mode.get,
+    "restore": backend.restore,
+    "silence": backend.silence,
+    "watchers": watchers.get,
+}
+
+
+def _number(value: float, beside: Any) -> Any:
+    """A number as a Tensor that goes with another one; None if the usual call cannot use it.
+
+    NumPy takes three times as long over Python's numbers as over arrays without dimensions. Where the dtype may not hold the
+    number they differ, so it must be far from the largest ones.
+    """
+    array = beside.array if isinstance(beside, Tensor) else None
+    if type(array) is not np.ndarray or array.dtype not in (_NAMES["F32"], _NAMES["F64"]) or not -1e38 < value < 1e38:
+        return None
+    tensor = object.__new__(Tensor)
+    tensor.array = np.array(value, array.dtype)
+    tensor._storage = _NUMBER
+    return tensor
+
+
+def usual_call(op: Op, call: Callable, defaults: dict[str, Any] | None) -> Any:
+    """`call` of an operation, written out for Tensors of one floating dtype on the CPU, and all options by name or none.
+
+    Args:
+        op: the operation.
+        call: what does the same for all arguments.
+        defaults: its options, if each has a default.
+
+    Returns:
+        A function, with its text as `.text`.
+    """
+    names, last = op.arguments, op.arguments[-1]
+
+    def each(pattern: str, between: str = ", ") -> str:
+        return between.join(pattern.format(x=x, i=i) for i, x in enumerate(names))
+
+    parameters = ", ".join(f"{x}=None" if x in op.defaults else x for x in names)
+    usual = " or ".join(["not options"] * (defaults is not None) + ["options.keys() == option_names"] * bool(op.options))
+    no_cast = " and autocast() is None" if op.name in precision.POLICY else ""
+    alike = " and ".join([f"{x}_array.dtype is dtype" for x in names[:-1]] + [each("type({x}_array) is ndarray", " and ")])
+    arrays, given = each("{x}_array"), "options or defaults" if op.options else "options"
+    compute = f"forward(np, {arrays}, **options)" if op.options else f"forward(np, {arrays})"
+    if op.options and defaults is not None:
+        compute += f" if options else forward(np, {arrays})"
+    after = numbers = ""
+    if op.rules:
+        kept = "".join(f"{names[i]}, {names[i]}_array, " for i in op.kept)
+        after += f"""
+            tracked = {each("({x}.node is not None) << {i}", " | ").replace(" << 0", "")}
+            if tracked and recording():
+                plan = plans.get(tracked) or op.plan(tracked, {len(names)})
+                result.node = plan.record(({each("{x}.node")},), {kept}{given}, result)"""
+    if op.view:
+        after += f"""
+            result._view_of({names[0]}, call, {given})"""
+    if op.dtypes and len(names) == 2 and defaults is not None and not no_cast and op.name != "pow":  # x**2 is faster with 2
+        numbers = f"""
+    if not options and not more:
+        if type({last}) in NUMBERS and (tensor := number({last}, {names[0]})) is not None:
+            return {op.name}({names[0]}, tensor)
+        if type({names[0]}) in NUMBERS and (tensor := number({names[0]}, {last})) is not None:
+            return {op.name}(tensor, {last})"""
+    text = f"""
+def {op.name}({parameters}, *more, **options):
+    if {each("isinstance({x}, Tensor)", " and ")} and not more and ({usual}){no_cast}:
+        {each("{x}_array = {x}.array", "; ")}
+        dtype = {last}_array.dtype
+        alike = {alike} and (dtype is F32 or dtype is F64)
+        if alike and (not fast or {last}_array.size < op.least and "watch" not in fast):
+            warnings = silence()
+            try:
+                out = {compute}
+            except Exception as error:
+                raise explain(op, error, [{arrays}]) from None
+            finally:
+                restore(warnings)
+            result = new(Tensor)
+            result.array = out if type(out) is ndarray or not isinstance(out, np.generic) else np.asarray(out){after}
+            return result{numbers}
+    return call({each("{x}")}, *more, **options)"""
+    here = {"op": op, "call": call, "defaults": defaults, "option_names": set(op.options), "forward": op.forward}
+    here |= {"fast": op.fast, "number": _number, "plans": op.plans}
+    return compiled(op.name, text, op.name, globals(), {**_NAMES, **here})
+
+
+def record(op: Op, plan: Plan) -> Any:
+    """What makes the node of a call, with all that the rules of a plan asked for.
+
+    Args:
+        op: the operation.
+        plan: its plan.
+
+    Returns:
+        A function, with its text as `.text`, of the nodes of the arguments, then each argument of which some rule of the
+        operation wants the value or shape and its array, the options, and the result.
+    """
+    names = op.arguments
+    saved = [f"{x}_array" for _, x in plan.inputs] + ["array"] * plan.out
+    versions = [f"({x}_storage, {x}_storage.version, {x!r})" for _, x in plan.inputs]
+    versions += ["(out_storage, 0, 'out')"] * plan.out
+    storages = [f"{x}_storage = ({x}._storage or {x}.storage) if isinstance({x}, Tensor) else NUMBER" for _, x in plan.inputs]
+    storages += ["out_storage = result._storage = Storage()"] * plan.out
+    for kind, key in plan.rest:
+        if kind == "option":
+            saved.append(f"options[{key!r}]")
+        elif kind == "shape":
+            saved.append(f"getattr({names[key]}_array, 'shape', ())")
+        elif kind == "out_shape":
+            saved.append("array.shape")
+        elif kind == "inputs":
+            saved.append(f"tuple({names[0]}_array)")
+            versions.append(f"*[(x.storage, x._version, {names[0]!r}) for x in {names[0]} if isinstance(x, Tensor)]")
+        elif kind == "shapes":
+            saved.append(f"[x.shape for x in {names[0]}_array]")
+        else:
+            saved.append(repr(key))
+    kept = "".join(f"{names[i]}, {names[i]}_array, " for i in op.kept)
+    text = f"""
+def record(parents, {kept}options, result):
+    array = result.array{"".join(f"{chr(10)}    {line}" for line in storages)}
+    node = new(Node)
+    node.plan = plan
+    node.parents = parents
+    node.saved = {f"[{', '.join(saved)}]" if saved else "()"}
+    node.versions = {f"[{', '.join(versions)}]" if versions else "()"}
+    node.shape = array.shape
+    node.dtype = array.dtype
+    node.order = next_order()
+    node.hooks = node.keeper = None
+    if watching := watchers():
+        for watcher in watching:
+            watcher.made(node)
+    return node"""
+    if not plan.rules:  # nothing flows back
+        text = f"def record(parents, {kept}options, result): pass"
+    return compiled("record", text, f"{op.name} recorded", globals(), {**_NAMES, "plan": plan})
