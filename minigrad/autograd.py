@@ -239,27 +239,22 @@ def _differentiate(
             watcher.passed(None, 0, g)
         if needed is None or node in needed:
             sums.add(node, g)
-    grads, ours, queue, leaves = sums.grads, sums.ours, sums.queue, sums.leaves
-    while queue or leaves:
-        node = heappop(queue)[1] if queue else leaves.pop()
+    grads, ours, queue = sums.grads, sums.ours, sums.queue
+    while queue:
+        node = heappop(queue)[1]
         g = grads.pop(node)
         if type(g) is Slices:
             g = g.whole()
         if ours:
             ours.discard(node)
         if node.hooks:
-            for hook in list(node.hooks.values()):
-                g = _call_hook(hook, g, node)
-        plan, parents, saved = node.plan, node.parents, node.saved
-        if targets is None:
-            if node.keeper is not None and (tensor := node.keeper()) is not None:
-                if plan is None:
-                    _collect(tensor, g)
-                else:  # retain_grad
-                    tensor.grad = g if create_graph else Tensor._wrap(g.copy())
-        elif node in targets:
+            g = _call_hooks(g, node)
+        plan, parents, saved = node.plan, node.parents, node.saved  # type: Any, Any, Any
+        if targets is not None and node in targets:
             results[node] = g
-        if plan is None or (needed is not None and not any(parent in needed for parent in parents)):
+        elif node.keeper is not None and targets is None and (tensor := node.keeper()) is not None:  # retain_grad
+            tensor.grad = g if create_graph else Tensor._wrap(g.copy())
+        if needed is not None and not any(parent in needed for parent in parents):
             continue
         for storage, version, name in node.versions:
             if storage.version != version:
@@ -279,10 +274,7 @@ def _differentiate(
             try:
                 if together is not None:
                     found, together = together(g, saved), None
-                if found is not None:
-                    gx, found[position] = found[position], None
-                else:
-                    gx = slope(g, saved)
+                gx = slope(g, saved) if found is None else found[position]
             except Exception as error:
                 error.add_note(f"(in the gradient of {node.name} for its argument {plan.op.argument(position)!r})")
                 raise
@@ -297,23 +289,36 @@ def _differentiate(
                 else:  # what `add` does with a first gradient, without the call
                     grads[parent] = gx
                     if parent.plan is None:
-                        leaves.append(parent)
+                        sums.leaves.append(parent)
                     else:
                         heappush(queue, (parent.order, parent))
-            gx = None  # the sum must be the only one that holds it, see _collect
         if not retain_graph and saved:
             node.saved, node.versions = FREED, ()
-        saved = None
+    gx = found = None  # the sum must be the only one that holds a gradient, see _collect
+    for node in reversed(sums.leaves):
+        g = grads.pop(node)
+        if type(g) is Slices:
+            g = g.whole()
+        if node.hooks:
+            g = _call_hooks(g, node)
+        if targets is not None:
+            results[node] = g
+        elif node.keeper is not None and (tensor := node.keeper()) is not None:
+            _collect(tensor, g)
     return results
 
 
 def _collect(tensor: Tensor, g: Any) -> None:
     """Add a complete gradient to a leaf's `.grad`, which always owns its memory."""
-    if isinstance(g, Tensor):
+    if tensor.grad is None and type(g) is np.ndarray:
+        tensor.grad = grad = object.__new__(Tensor)
+        # Given away uncopied if nobody else can see it. PyTorch, too, asks the reference count.
+        alone = sys.getrefcount(g) <= _ALONE and g.base is None and g.flags.c_contiguous
+        grad.array = g if alone else g.copy()
+    elif isinstance(g, Tensor):
         tensor.grad = g if tensor.grad is None else tensor.grad + g
     elif tensor.grad is None:
-        tensor.grad = grad = object.__new__(Tensor)
-        grad.array = g if _is_alone(g) else backend.namespace(g).array(g, order="C")
+        tensor.grad = Tensor._wrap(backend.namespace(g).array(g, order="C"))
     elif tensor.grad.node is not None:  # an earlier backward had create_graph=True
         tensor.grad = tensor.grad.detach() + Tensor._wrap(g)
     else:
@@ -321,36 +326,28 @@ def _collect(tensor: Tensor, g: Any) -> None:
         tensor.grad._bump()
 
 
-def _is_alone(g: Any) -> bool:
-    """Whether its caller's caller is the only one that can see an array, so that it may be given away uncopied.
-
-    PyTorch, too, gives a gradient away when its reference count says that nobody else has it.
-    """
-    return sys.getrefcount(g) <= _ALONE and type(g) is np.ndarray and g.base is None and g.flags.c_contiguous
-
-
 def _references() -> int:
-    """The reference count that `_is_alone` sees for an array that has two names on the way to it."""
-    inner = lambda g: sys.getrefcount(g)
-    outer = lambda g: inner(g)
+    """The reference count that `_collect` sees for an array which only its caller has."""
+    collect = lambda g: sys.getrefcount(g)
     g = np.empty(1)
-    count = outer(g)
+    count = collect(g)
     return count if g.size else 0
 
 
 _ALONE = _references()
 
 
-def _call_hook(hook: Callable, g: Any, node: Node) -> Any:
-    """A hook gets a Tensor and may return another one in its place."""
-    as_tensor = g if isinstance(g, Tensor) else Tensor._wrap(g if isinstance(g, np.ndarray) else np.asarray(g))
-    new = hook(as_tensor)
-    if new is None:
-        return g
-    if not isinstance(new, Tensor) or new.shape != node.shape:
-        got = f"a Tensor of shape {tuple(new.shape)}" if isinstance(new, Tensor) else type(new).__name__
-        raise RuntimeError(f"hook on {node.name}: expected None or a Tensor of shape {node.shape}, got {got}")
-    return new if isinstance(g, Tensor) else new.array
+def _call_hooks(g: Any, node: Node) -> Any:
+    """Each hook gets a Tensor and may return another one in its place."""
+    for hook in list((node.hooks or {}).values()):
+        new = hook(g if isinstance(g, Tensor) else Tensor._wrap(g if isinstance(g, np.ndarray) else np.asarray(g)))
+        if new is None:
+            continue
+        if not isinstance(new, Tensor) or new.shape != node.shape:
+            got = f"a Tensor of shape {tuple(new.shape)}" if isinstance(new, Tensor) else type(new).__name__
+            raise RuntimeError(f"hook on {node.name}: expected None or a Tensor of shape {node.shape}, got {got}")
+        g = new if isinstance(g, Tensor) else new.array
+    return g
 
 
 # ------------------------------------------------------------------------------------------------ what users call

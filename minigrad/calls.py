@@ -74,14 +74,15 @@ def usual_call(op: Op, call: Callable, defaults: dict[str, Any] | None) -> Any:
         return between.join(pattern.format(x=x, i=i) for i, x in enumerate(names))
 
     parameters = ", ".join(f"{x}=None" if x in op.defaults else x for x in names)
-    usual = " or ".join(["not options"] * (defaults is not None) + ["options.keys() == option_names"] * bool(op.options))
+    all_named = " and ".join([f"len(options) == {len(op.options)}"] + [f"{name!r} in options" for name in op.options])
+    usual = " or ".join(["not options"] * (defaults is not None) + [all_named] * bool(op.options))
     no_cast = " and autocast() is None" if op.name in precision.POLICY else ""
     alike = " and ".join([f"{x}_array.dtype is dtype" for x in names[:-1]] + [each("type({x}_array) is ndarray", " and ")])
     arrays, given = each("{x}_array"), "options or defaults" if op.options else "options"
     compute = f"forward(np, {arrays}, **options)" if op.options else f"forward(np, {arrays})"
     if op.options and defaults is not None:
         compute += f" if options else forward(np, {arrays})"
-    after = numbers = ""
+    after = others = ""
     if op.rules:
         kept = "".join(f"{names[i]}, {names[i]}_array, " for i in op.kept)
         after += f"""
@@ -93,12 +94,16 @@ def usual_call(op: Op, call: Callable, defaults: dict[str, Any] | None) -> Any:
         after += f"""
             result._view_of({names[0]}, call, {given})"""
     if op.dtypes and len(names) == 2 and defaults is not None and not no_cast and op.name != "pow":  # x**2 is faster with 2
-        numbers = f"""
+        others = f"""
     if not options and not more:
         if type({last}) in NUMBERS and (tensor := number({last}, {names[0]})) is not None:
             return {op.name}({names[0]}, tensor)
         if type({names[0]}) in NUMBERS and (tensor := number({names[0]}, {last})) is not None:
             return {op.name}(tensor, {last})"""
+    if len(names) == 1 and not op.options:
+        others = f"""
+    if type({last}) is ndarray and not more and not options:  # in a rule
+        return forward(np, {last})"""
     text = f"""
 def {op.name}({parameters}, *more, **options):
     if {each("isinstance({x}, Tensor)", " and ")} and not more and ({usual}){no_cast}:
@@ -115,9 +120,9 @@ def {op.name}({parameters}, *more, **options):
                 restore(warnings)
             result = new(Tensor)
             result.array = out if type(out) is ndarray or not isinstance(out, np.generic) else np.asarray(out){after}
-            return result{numbers}
+            return result{others}
     return call({each("{x}")}, *more, **options)"""
-    here = {"op": op, "call": call, "defaults": defaults, "option_names": set(op.options), "forward": op.forward}
+    here = {"op": op, "call": call, "defaults": defaults, "forward": op.forward}
     here |= {"fast": op.fast, "number": _number, "plans": op.plans}
     return compiled(op.name, text, op.name, globals(), {**_NAMES, **here})
 

@@ -35,7 +35,7 @@ import numpy as np
 from . import backend, calls, dtypes, precision
 from .autograd import Node, grad_mode
 from .errors import explain
-from .fast import fast_paths, with_kernel
+from .fast import fast_paths, with_kernel  # noqa: F401 (rules take it from here)
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -61,9 +61,8 @@ class Op:
         kept: positions of the arguments of which some rule wants the value or the shape.
         dtypes: "promote" brings arguments to one dtype, "float" also makes integers floating point.
         view: the result shares memory with the argument.
-        together: kernel for the gradients of all arguments at once, if there is one: a function of (g, needs, *what the
-            rules want), which gives None where it does not apply.
-        together_least: of how few numbers it need not be asked.
+        together: kernel for the gradients of all arguments at once, if there is one, and of how few numbers it need not be
+            asked: a function of (g, needs, *what the rules want), which gives NotImplemented where it does not apply.
         fast: device type -> functions tried before the forward function.
         least: of how few numbers these need not be asked.
     """
@@ -79,8 +78,7 @@ class Op:
         self.defaults = {p.name: p.default for p in parameters if p.default is not kinds.empty}
         self.dtypes = dtypes
         self.view = view
-        self.together: Callable[..., list | None] | None = None
-        self.together_least = 0
+        self.together: tuple[Callable, int] | None = None
         self.fast: dict[str, list[Callable]] = {}
         self.least = 0
         self.rules = {name: (rule, list(inspect.signature(rule).parameters)[1:]) for name, rule in rules.items()}
@@ -188,13 +186,7 @@ class Plan:
 
     def __init__(self, op: Op, needs: list[int]) -> None:
         self.op = op
-        self.together: Callable[[Any, Any], list | None] | None = None
-        if op.together is not None:
-            needed = [position in needs for position in range(len(op.arguments))]
-            ask, least = op.together, op.together_least
-            self.together = lambda g, saved: (
-                None if isinstance(g, Tensor) or g.size < least else ask(g, needed, *saved)
-            )
+        self.together = None if op.together is None else self._asking(*op.together, needs)
         names = [(position, op.arguments[0 if op.variadic else position]) for position in needs]
         wanted = [(position, *op.rules[name]) for position, name in names if name in op.rules]
         sources = [[self._source(want, position) for want in wants] for position, _, wants in wanted]
@@ -208,6 +200,18 @@ class Plan:
             for (position, rule, _), group in zip(wanted, sources)
         ]
         self.record = calls.record(op, self)
+
+    def _asking(self, kernel: Callable, least: int, needs: list[int]) -> Callable[[Any, Any], list | None]:
+        """What asks a kernel for all gradients; it gives None where the rules have to."""
+        needed = [position in needs for position in range(len(self.op.arguments))]
+
+        def together(g: Any, saved: list) -> list | None:
+            if type(g) is np.ndarray and g.size >= least and fast_paths.get():
+                found = kernel(g, needed, *saved)
+                return None if found is NotImplemented else found
+            return None
+
+        return together
 
     def _source(self, want: str, position: int) -> tuple[str, Any]:
         """Where a wanted value comes from."""
@@ -268,13 +272,11 @@ def _public(op: Op) -> Any:
     promotes, is_view, fast_paths, new = op.dtypes is not None, op.view, op.fast, object.__new__
     option_names, full = set(op.options), arity + len(op.options)
     policy = precision.POLICY.get(op.name)
-    plans, alone = op.plans, arity == 1 and not op.options and not op.variadic
+    plans = op.plans
     silence, restore, recording, ndarray = backend.silence, backend.restore, grad_mode.get, np.ndarray
 
     def call(*args: Any, **kwargs: Any) -> Any:
         options: Any = defaults
-        if alone and len(args) == 1 and type(args[0]) is ndarray and not kwargs:  # in a rule, on the CPU
-            return forward(np, args[0])
         if kwargs or defaults is None or len(args) != arity:
             if kwargs.keys() == option_names and (len(args) == arity or op.variadic):
                 options = kwargs
@@ -355,7 +357,7 @@ def _add_fast_path(op: Op, device: str, least: int = 0) -> Callable[[Callable], 
 
 def _set_together(op: Op, kernel: Callable, least: int = 0) -> None:
     """Ask a kernel for all gradients at once, unless there are fewer elements: `linear.together(kernels.linear_slopes)`."""
-    op.together, op.together_least = with_kernel(kernel)(lambda g, *_: None), least
+    op.together = kernel, least
 
 
 def _on_arrays(op: Op, arrays: list, options: Any) -> Any:

@@ -17,7 +17,7 @@ from .elementary import maximum
 from .jit import Kernel, available, get_num_threads, jit, loaded, prange
 from .pointers import data_of, size_of, view
 
-SMALL = 1 << 13  # elements in all: below, NumPy is quick enough not to import numba, and SGD quicker
+SMALL = 1 << 13  # elements in all: below, NumPy is quick enough not to import numba
 
 
 @jit("int64[::1], int64[::1], int64", parallel=False)
@@ -232,7 +232,7 @@ def step(rule: str, tensors: list[tuple[np.ndarray, ...]], numbers: tuple[float,
     Returns:
         None, or NotImplemented if nothing was done.
     """
-    if (rule == "sgd" or not loaded()) and sum([arrays[0].size for arrays in tensors]) < SMALL:
+    if not loaded() and sum([arrays[0].size for arrays in tensors]) < SMALL:
         return NotImplemented
     dtype = tensors[0][0].dtype
     if dtype.char not in "fd" or not available():

@@ -40,6 +40,11 @@ def as_factors(array: Any, *numbers: float) -> Iterable:
     return [np.array(x, array.dtype) for x in numbers] if type(array) is np.ndarray else numbers
 
 
+def few(params: list[Tensor]) -> bool:
+    """Whether parameters have so few numbers that NumPy moves them faster than a call of a kernel, if the rule is simple."""
+    return not params or type(params[0].array) is np.ndarray and sum([p.array.size for p in params]) < kernels.SMALL
+
+
 STEPS: dict[str, Callable[..., Any]] = {"cpu": kernels.step}  # see also cuda/fused.py
 
 
@@ -157,7 +162,8 @@ class Optimizer:
                 params = [p for p in group["params"] if p.grad is not None]
                 self.update(params, group)
                 for p in params:
-                    p._bump()
+                    if p._storage is not None:  # as p._bump()
+                        p._storage.version += 1
             for watcher in watching:
                 watcher.passed(self, 0, None)
         finally:

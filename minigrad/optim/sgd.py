@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..tensor import Tensor
-from .optimizer import BLOCK, Optimizer, all_at_once, as_factors, blocks
+from .optimizer import BLOCK, Optimizer, all_at_once, as_factors, blocks, few
 
 
 class SGD(Optimizer):
@@ -62,14 +62,7 @@ class SGD(Optimizer):
         lr, momentum, decay = float(group["lr"]), group["momentum"], group["weight_decay"]
         if group["maximize"]:
             lr, decay = -lr, -decay  # the same as turning the gradient around
-        if not momentum:
-            tensors: list[tuple] = [(p.array, p.grad.array) for p in params]  # type: ignore[union-attr]
-        elif all(self.state[p].get("momentum_buffer") is not None for p in params):
-            tensors = [(p.array, p.grad.array, self.state[p]["momentum_buffer"].array) for p in params]  # type: ignore[union-attr]
-        else:
-            tensors = []  # the first step is another
-        numbers = (lr, decay, momentum, 1 - group["dampening"], group["nesterov"])
-        if all_at_once("sgd", tensors, numbers) is not NotImplemented:
+        if not few(params) and self._by_kernel(params, group, lr, decay):
             return
         dtype, rate = None, lr  # type: Any, Any
         for p in params:
@@ -85,6 +78,18 @@ class SGD(Optimizer):
             else:
                 for part, step in blocks(x, g):
                     part -= rate * step
+
+    def _by_kernel(self, params: list[Tensor], group: dict[str, Any], lr: float, decay: float) -> bool:
+        """Move all parameters by one call of a kernel, if there is one."""
+        momentum, state = group["momentum"], self.state
+        if not momentum:
+            tensors: list[tuple] = [(p.array, p.grad.array) for p in params]  # type: ignore[union-attr]
+        elif all(state[p].get("momentum_buffer") is not None for p in params):
+            tensors = [(p.array, p.grad.array, state[p]["momentum_buffer"].array) for p in params]  # type: ignore[union-attr]
+        else:
+            return False  # the first step is another
+        numbers = (lr, decay, momentum, 1 - group["dampening"], group["nesterov"])
+        return all_at_once("sgd", tensors, numbers) is not NotImplemented
 
     def _with_momentum(self, p: Tensor, g: Any, group: dict[str, Any]) -> Any:
         momentum, state = group["momentum"], self.state[p]
