@@ -24,6 +24,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy import ndarray  # a name of our own: NumPy's are looked up slowly, as its module has `__getattr__`
 
 from . import backend
 from .fast import fast_paths
@@ -32,9 +33,6 @@ from .kernels import cpu as kernels
 from .slices import At, Slices, place
 
 if TYPE_CHECKING:
-    from .composite import FusedPlan
-    from .function import JointPlan
-    from .op import Plan
     from .tensor import Tensor
 else:
     Tensor = None  # tensor.py puts its class here: a Tensor knows its operations, and these know only the graph
@@ -63,8 +61,9 @@ class Watcher:
 
 
 watchers: ContextVar[tuple[Watcher, ...]] = ContextVar("watchers", default=())
+_new = object.__new__
 next_order = itertools.count(0, -1).__next__
-FREED = ("freed",)  # in place of the saved values once backward has used them
+FREED = ["freed"]  # in place of the saved values, a tuple, once backward has used them
 
 
 class Node:
@@ -73,7 +72,7 @@ class Node:
     Attributes:
         plan: which rules to run and what they want (see op.py); None for a leaf.
         parents: the node of each input, None where an input needs no gradient.
-        saved: the values that the rules asked for, in the plan's order; or what unpacks to them, see graph.py.
+        saved: a tuple of the values that the rules asked for, in the plan's order; or what unpacks to it, see graph.py.
         versions: (storage, version, name) of each saved array, to notice that it was overwritten.
         shape, dtype: of the output, thus also of its gradient.
         order: smaller is newer.
@@ -83,18 +82,15 @@ class Node:
 
     __slots__ = ("__weakref__", "dtype", "hooks", "keeper", "order", "parents", "plan", "saved", "shape", "versions")
 
-    def __init__(self, plan: Plan | FusedPlan | JointPlan | None, parents: Any, saved: Any, versions: Any, array: Any) -> None:
-        self.plan = plan
-        self.parents = parents
-        self.saved = saved
-        self.versions = versions
-        self.shape = array.shape
-        self.dtype = array.dtype
-        self.order = next_order()
-        self.hooks: dict[int, Callable] | None = None
-        self.keeper: weakref.ref[Tensor] | None = None
-        for watcher in watchers.get():
-            watcher.made(self)
+    plan: Any
+    parents: Any
+    saved: Any
+    versions: Any
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    order: int
+    hooks: dict[int, Callable] | None
+    keeper: weakref.ref[Tensor] | None
 
     @property
     def name(self) -> str:
@@ -121,9 +117,20 @@ class Node:
         )
 
 
+def make_node(plan: Any, parents: Any, saved: Any, versions: Any, array: Any) -> Node:
+    """A new node; calls.py has this as text, since a class without `__init__` takes Python half the time."""
+    node = Node()
+    node.plan, node.parents, node.saved, node.versions = plan, parents, saved, versions
+    node.shape, node.dtype, node.order = array.shape, array.dtype, next_order()
+    node.hooks = node.keeper = None
+    for watcher in watchers.get():
+        watcher.made(node)
+    return node
+
+
 def leaf(tensor: Tensor) -> Node:
     """A node for a tensor that gradients are to be collected for."""
-    node = Node(None, (), (), (), tensor.array)
+    node = make_node(None, (), (), (), tensor.array)
     node.keeper = weakref.ref(tensor)
     return node
 
@@ -136,10 +143,10 @@ def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
     lead = g.ndim - len(shape)
     if lead and g.shape[lead:] == shape:
         axes = 0 if lead == 1 else tuple(range(lead))
-        large = type(g) is np.ndarray and g.size >= kernels.sums.LARGE and fast_paths.get()
+        large = type(g) is ndarray and g.size >= kernels.sums.LARGE and fast_paths.get()
         if large and (total := kernels.sum(g, dim=axes)) is not NotImplemented:
             return total
-        return np.add.reduce(g, axes) if type(g) is np.ndarray else g.sum(axes)
+        return np.add.reduce(g, axes) if type(g) is ndarray else g.sum(axes)
     axes = tuple(range(lead)) + tuple(i + lead for i, n in enumerate(shape) if n == 1 and g.shape[i + lead] != 1)
     if axes:
         g = g.sum(axes, keepdim=True) if isinstance(g, Tensor) else g.sum(axis=axes, keepdims=True)
@@ -186,7 +193,7 @@ class _Sums:
         elif node in self.ours:
             before += g
         else:
-            large = type(g) is np.ndarray and g.size >= kernels.pointwise.SMALL and fast_paths.get()
+            large = type(g) is ndarray and g.size >= kernels.pointwise.SMALL and fast_paths.get()
             total = kernels.add(before, g) if large else NotImplemented
             before = before + g if total is NotImplemented else total
         self.grads[node] = before
@@ -249,7 +256,7 @@ def _differentiate(
             ours.discard(node)
         if node.hooks:
             g = _call_hooks(g, node)
-        plan, parents, saved = node.plan, node.parents, node.saved  # type: Any, Any, Any
+        plan, parents, saved = node.plan, node.parents, node.saved
         if targets is not None and node in targets:
             results[node] = g
         elif node.keeper is not None and targets is None and (tensor := node.keeper()) is not None:  # retain_grad
@@ -259,7 +266,7 @@ def _differentiate(
         for storage, version, name in node.versions:
             if storage.version != version:
                 raise node.overwritten(name, storage.version - version)
-        if saved and type(saved) is not list:
+        if saved and type(saved) is not tuple:
             saved = node.unpack()
         if create_graph:
             saved = plan.as_tensors(node, saved)
@@ -310,8 +317,8 @@ def _differentiate(
 
 def _collect(tensor: Tensor, g: Any) -> None:
     """Add a complete gradient to a leaf's `.grad`, which always owns its memory."""
-    if tensor.grad is None and type(g) is np.ndarray:
-        tensor.grad = grad = object.__new__(Tensor)
+    if tensor.grad is None and type(g) is ndarray:
+        tensor.grad = grad = _new(Tensor)
         # Given away uncopied if nobody else can see it. PyTorch, too, asks the reference count.
         alone = sys.getrefcount(g) <= _ALONE and g.base is None and g.flags.c_contiguous
         grad.array = g if alone else g.copy()
@@ -328,10 +335,8 @@ def _collect(tensor: Tensor, g: Any) -> None:
 
 def _references() -> int:
     """The reference count that `_collect` sees for an array which only its caller has."""
-    collect = lambda g: sys.getrefcount(g)
     g = np.empty(1)
-    count = collect(g)
-    return count if g.size else 0
+    return ((lambda g: sys.getrefcount(g))(g), g)[0]
 
 
 _ALONE = _references()
@@ -340,7 +345,7 @@ _ALONE = _references()
 def _call_hooks(g: Any, node: Node) -> Any:
     """Each hook gets a Tensor and may return another one in its place."""
     for hook in list((node.hooks or {}).values()):
-        new = hook(g if isinstance(g, Tensor) else Tensor._wrap(g if isinstance(g, np.ndarray) else np.asarray(g)))
+        new = hook(g if isinstance(g, Tensor) else Tensor._wrap(g if isinstance(g, ndarray) else np.asarray(g)))
         if new is None:
             continue
         if not isinstance(new, Tensor) or new.shape != node.shape:
@@ -357,7 +362,7 @@ def _roots(name: str, outputs: Any, seeds: Any, create_graph: bool) -> list[tupl
     if isinstance(outputs, Tensor):
         if seeds is None and outputs.node is not None and outputs.array.size == 1 and not create_graph:
             array = outputs.array  # the usual case, a loss
-            on_cpu = type(array) is np.ndarray and array.ndim == 0
+            on_cpu = type(array) is ndarray and array.ndim == 0
             one = array.dtype.type(1) if on_cpu else backend.namespace(array).ones(array.shape, array.dtype)
             return [(outputs.node, one)]
         outputs = [outputs]

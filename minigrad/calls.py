@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy import ndarray
 
 from . import backend, precision
 from .autograd import Node, Storage, grad_mode, next_order, watchers
@@ -22,18 +23,20 @@ if TYPE_CHECKING:
 else:
     Tensor = None  # set by tensor.py, see autograd.py
 
+_F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
+_new = object.__new__
 _NUMBER = Storage()  # of numbers: nobody writes to them
 _NAMES = {
-    "F32": np.dtype(np.float32),
-    "F64": np.dtype(np.float64),
+    "F32": _F32,
+    "F64": _F64,
     "Node": Node,
     "NUMBER": _NUMBER,
     "NUMBERS": (float, int),
     "Storage": Storage,
     "autocast": precision.active.get,
     "explain": explain,
-    "ndarray": np.ndarray,
-    "new": object.__new__,
+    "ndarray": ndarray,
+    "new": _new,
     "next_order": next_order,
     "recording": grad_mode.get,
     "restore": backend.restore,
@@ -49,10 +52,13 @@ def _number(value: float, beside: Any) -> Any:
     number they differ, so it must be far from the largest ones.
     """
     array = beside.array if isinstance(beside, Tensor) else None
-    if type(array) is not np.ndarray or array.dtype not in (_NAMES["F32"], _NAMES["F64"]) or not -1e38 < value < 1e38:
+    if type(array) is not ndarray or not -1e38 < value < 1e38:
         return None
-    tensor = object.__new__(Tensor)
-    tensor.array = np.array(value, array.dtype)
+    dtype = array.dtype
+    if not (dtype is _F32 or dtype is _F64):
+        return None
+    tensor = _new(Tensor)
+    tensor.array = np.array(value, dtype)
     tensor._storage = _NUMBER
     return tensor
 
@@ -127,6 +133,11 @@ def {op.name}({parameters}, *more, **options):
     return compiled(op.name, text, op.name, globals(), {**_NAMES, **here})
 
 
+def _tuple(items: list[str]) -> str:
+    """The text of a tuple."""
+    return f"({', '.join(items)}{',' * (len(items) == 1)})"
+
+
 def record(op: Op, plan: Plan) -> Any:
     """What makes the node of a call, with all that the rules of a plan asked for.
 
@@ -162,11 +173,11 @@ def record(op: Op, plan: Plan) -> Any:
     text = f"""
 def record(parents, {kept}options, result):
     array = result.array{"".join(f"{chr(10)}    {line}" for line in storages)}
-    node = new(Node)
+    node = Node()
     node.plan = plan
     node.parents = parents
-    node.saved = {f"[{', '.join(saved)}]" if saved else "()"}
-    node.versions = {f"[{', '.join(versions)}]" if versions else "()"}
+    node.saved = {_tuple(saved)}
+    node.versions = {_tuple(versions)}
     node.shape = array.shape
     node.dtype = array.dtype
     node.order = next_order()

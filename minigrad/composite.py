@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import backend, precision
-from .autograd import Node, grad, grad_mode
+from .autograd import Node, grad, grad_mode, make_node
 from .op import fast_paths, op
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class Composition:
                     versions.append((storage, storage.version, name))
             if type(kept) is tuple and any([part is out for part in kept]):
                 versions.append((result.storage, 0, "out"))
-            result.node = Node(plan, parents, [pair[1], kept, arrays, options], versions, result.array)
+            result.node = make_node(plan, parents, (pair[1], kept, arrays, options), versions, result.array)
         return result
 
 
@@ -134,12 +134,12 @@ class FusedPlan:
         self.needs = list(needs)
         self.rules: list[tuple] = [(i, None) for i, need in enumerate(needs) if need]
 
-    def together(self, g: Any, saved: list) -> list:
+    def together(self, g: Any, saved: tuple) -> list:
         """The gradient of each argument."""
         backward, kept, arrays, options = saved
         return list(backward(g, self.needs, kept, *arrays, **options))
 
-    def as_tensors(self, node: Node, saved: list) -> list:
+    def as_tensors(self, node: Node, saved: tuple) -> list:
         """For a backward pass that is itself recorded: the formula, differentiated."""
         _, _, arrays, options = saved
         inputs: list[Any] = []

@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import Any
 
-import numpy as np
+from numpy import ndarray
 
 from .written import compiled
 
@@ -35,16 +35,19 @@ def with_kernel(kernel: Callable, least: int = 0) -> Callable:
     def decorate(formula: Callable) -> Any:
         parameters = inspect.signature(formula).parameters.values()
         first, names = next(iter(parameters)).name, ", ".join(str(p).partition("=")[0] for p in parameters)
-        kernels = {np.ndarray: kernel}
+        kernels = {ndarray: kernel}
+        few = f"""
+    if type({first}) is ndarray and {first}.size < {least}:
+        return formula({names})"""
         text = f"""
-def call({", ".join(map(str, parameters))}):
+def call({", ".join(map(str, parameters))}):{few if least else ""}
     kernel = find(type({first}))
-    if kernel is not None and {first}.size >= least and enabled():
+    if kernel is not None and enabled():
         done = kernel({names})
         if done is not NotImplemented:
             return done
     return formula({names})"""
-        here = {"find": kernels.get, "least": least, "enabled": fast_paths.get, "formula": formula}
+        here = {"find": kernels.get, "enabled": fast_paths.get, "formula": formula}
         call = compiled("call", text, f"{formula.__name__} with a kernel", globals(), here)
         call.kernels = kernels
         return wraps(formula)(call)

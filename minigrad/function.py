@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from . import backend
-from .autograd import Node, grad_mode, no_grad
+from .autograd import Node, grad_mode, make_node, no_grad
 from .graph import Packed, pack, unpack
 from .tensor import Tensor
 
@@ -48,11 +48,11 @@ class JointPlan:
         """Name of the argument at a position, for messages."""
         return self.arguments[position]
 
-    def as_tensors(self, node: Node, saved: list) -> list:
+    def as_tensors(self, node: Node, saved: tuple) -> list:
         """For a backward pass that is itself recorded."""
         return [*saved, node]
 
-    def together(self, g: Any, saved: list) -> list:
+    def together(self, g: Any, saved: tuple) -> list:
         """The gradient of each argument, by one call of backward."""
         backward, *node = saved
         if node:
@@ -94,7 +94,7 @@ def record(
     """
     plan = JointPlan(name, arguments, parents, results)
     vector = plan.vector(results[0])
-    vector.node = Node(plan, parents, [backward], versions, vector.array)
+    vector.node = make_node(plan, parents, (backward,), versions, vector.array)
     for y, piece in zip(results, plan.pieces(vector)):
         y.node = piece.node
 

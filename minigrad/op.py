@@ -31,6 +31,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy import ndarray
 
 from . import backend, calls, dtypes, precision
 from .autograd import Node, grad_mode
@@ -205,8 +206,8 @@ class Plan:
         """What asks a kernel for all gradients; it gives None where the rules have to."""
         needed = [position in needs for position in range(len(self.op.arguments))]
 
-        def together(g: Any, saved: list) -> list | None:
-            if type(g) is np.ndarray and g.size >= least and fast_paths.get():
+        def together(g: Any, saved: tuple) -> list | None:
+            if type(g) is ndarray and g.size >= least and fast_paths.get():
                 found = kernel(g, needed, *saved)
                 return None if found is NotImplemented else found
             return None
@@ -226,7 +227,7 @@ class Plan:
             return ("inputs", None) if self.op.variadic else ("input", arguments.index(want))
         return ("shapes", None) if self.op.variadic else ("shape", arguments.index(want.removesuffix("_shape")))
 
-    def as_tensors(self, node: Node, saved: list) -> list:
+    def as_tensors(self, node: Node, saved: tuple) -> list:
         """The saved arrays as Tensors, each in its place in the graph, for a backward pass that is itself recorded."""
 
         def wrap(array: Array, parent: Node | None) -> Any:
@@ -273,7 +274,7 @@ def _public(op: Op) -> Any:
     option_names, full = set(op.options), arity + len(op.options)
     policy = precision.POLICY.get(op.name)
     plans = op.plans
-    silence, restore, recording, ndarray = backend.silence, backend.restore, grad_mode.get, np.ndarray
+    silence, restore, recording = backend.silence, backend.restore, grad_mode.get
 
     def call(*args: Any, **kwargs: Any) -> Any:
         options: Any = defaults

@@ -124,19 +124,22 @@ def linear(xp, input, weight, bias=None):
     >>> mg.nn.functional.linear(mg.tensor([[1.0, 2.0]]), mg.tensor([[10.0, 1.0]]), mg.tensor([0.5]))
     tensor([[12.5000]])
     """
-    if weight.ndim != 2:
-        raise RuntimeError(f"weight must have 2 dimensions (out, in), got shape {tuple(weight.shape)}")
-    if not input.ndim or input.shape[-1] != weight.shape[1]:
+    x, w, dtype = input.shape, weight.shape, weight.dtype  # looked up once: on a few numbers that is a part of the time
+    if len(w) != 2:
+        raise RuntimeError(f"weight must have 2 dimensions (out, in), got shape {tuple(w)}")
+    if not x or x[-1] != w[1]:
         raise RuntimeError(
-            f"expected an input with {weight.shape[1]} features in its last dimension for a weight of shape "
-            f"{tuple(weight.shape)}, got input of shape {tuple(input.shape)}"
+            f"expected an input with {w[1]} features in its last dimension for a weight of shape {tuple(w)}, got input of "
+            f"shape {tuple(x)}"
         )
-    if bias is not None and bias.shape != weight.shape[:1]:
-        raise RuntimeError(f"bias must have shape ({weight.shape[0]},), got {tuple(bias.shape)}")
-    if input.dtype is not weight.dtype or (bias is not None and bias.dtype is not weight.dtype):  # NumPy would promote
+    if bias is not None and bias.shape != w[:1]:
+        raise RuntimeError(f"bias must have shape ({w[0]},), got {tuple(bias.shape)}")
+    if input.dtype is not dtype or (bias is not None and bias.dtype is not dtype):  # NumPy would promote
         _same_dtype(input, weight)
         if bias is not None:
             _same_dtype(weight, bias)
+    if len(x) == 2:
+        return _product(input, weight.T, bias)
     return _by_matrix(input, weight.T, bias)
 
 

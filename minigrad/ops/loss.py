@@ -21,10 +21,10 @@ from .reduction import log_softmax, sum
 # of the eight that their formulas have. `_each` is the gradient that each element's loss gets from the reduced loss.
 
 
-def _reduced(loss, reduction):
+def _reduced(xp, loss, reduction):
     if reduction == "none":
         return loss
-    total = loss.sum()
+    total = np.add.reduce(loss, None) if xp is np else loss.sum()
     return total / loss.size if reduction == "mean" else total
 
 
@@ -39,7 +39,7 @@ def _each(g, shape, reduction):
 )
 def _squared_error(xp, input, target, *, reduction):
     difference = input - target
-    return _reduced(difference * difference, reduction)
+    return _reduced(xp, difference * difference, reduction)
 
 
 @op(
@@ -48,7 +48,8 @@ def _squared_error(xp, input, target, *, reduction):
     target=lambda g, input, input_shape, reduction: _each(g, input_shape, reduction) * -input,
 )
 def _logistic_loss(xp, input, target, *, reduction):
-    return _reduced(xp.logaddexp(input, 0) - input * target, reduction)  # log(1 + e^x) - x y, without overflow
+    product = input * target  # log(1 + e^x) - x y = log(e^(x - x y) + e^(-x y)), which is exact where y is 0 or 1
+    return _reduced(xp, xp.logaddexp(input - product, -product), reduction)
 
 
 @composite

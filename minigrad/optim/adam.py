@@ -9,7 +9,7 @@ from typing import Any
 from .. import backend
 from ..creation import zeros_like
 from ..tensor import Tensor
-from .optimizer import Optimizer, all_at_once, as_factors, blocks
+from .optimizer import Optimizer, all_at_once, as_factor, blocks
 
 
 class Adam(Optimizer):
@@ -82,7 +82,7 @@ class Adam(Optimizer):
                 dtype, factors = None, None  # type: Any, Any
                 for arrays in tensors:
                     if arrays[0].dtype is not dtype:
-                        dtype, factors = arrays[0].dtype, as_factors(arrays[0], *self._factors(t, group))
+                        dtype, factors = arrays[0].dtype, [as_factor(arrays[0], x) for x in self._factors(t, group)]
                     for piece in blocks(*arrays):
                         self._move(group, factors, *piece)
 

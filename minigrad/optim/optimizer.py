@@ -12,6 +12,7 @@ from copy import deepcopy
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from .. import backend
 from ..autograd import enable_grad, grad_mode, watchers
@@ -25,24 +26,24 @@ BLOCK = 1 << 15  # elements: a few arrays of this length fit into a core's own c
 
 def blocks(*arrays: Any) -> Iterable[tuple]:
     """Arrays of one shape cut into short pieces, so that several passes over each stay in the cache."""
-    if arrays[0].size <= BLOCK or not all(type(a) is np.ndarray and a.flags.c_contiguous for a in arrays):
+    if arrays[0].size <= BLOCK or not all(type(a) is ndarray and a.flags.c_contiguous for a in arrays):
         return (arrays,)
     return _pieces([a.reshape(-1) for a in arrays])
 
 
-def _pieces(flat: list[np.ndarray]) -> Iterator[tuple]:
+def _pieces(flat: list[ndarray]) -> Iterator[tuple]:
     for start in range(0, flat[0].size, BLOCK):
         yield tuple([a[start : start + BLOCK] for a in flat])
 
 
-def as_factors(array: Any, *numbers: float) -> Iterable:
-    """Numbers to multiply an array by: as arrays themselves, since NumPy takes three times as long over Python's numbers."""
-    return [np.array(x, array.dtype) for x in numbers] if type(array) is np.ndarray else numbers
+def as_factor(array: Any, number: float) -> Any:
+    """A number to multiply an array by: as an array itself, since NumPy takes three times as long over Python's numbers."""
+    return np.array(number, array.dtype) if type(array) is ndarray else number
 
 
 def few(params: list[Tensor]) -> bool:
     """Whether parameters have so few numbers that NumPy moves them faster than a call of a kernel, if the rule is simple."""
-    return not params or type(params[0].array) is np.ndarray and sum([p.array.size for p in params]) < kernels.SMALL
+    return not params or (type(params[0].array) is ndarray and sum([p.array.size for p in params]) < kernels.SMALL)
 
 
 STEPS: dict[str, Callable[..., Any]] = {"cpu": kernels.step}  # see also cuda/fused.py
@@ -58,7 +59,7 @@ def all_at_once(rule: str, tensors: list[tuple], numbers: tuple[float, ...]) -> 
     """
     if not tensors or not fast_paths.get():
         return NotImplemented
-    return STEPS["cpu" if type(tensors[0][0]) is np.ndarray else "cuda"](rule, tensors, numbers)
+    return STEPS["cpu" if type(tensors[0][0]) is ndarray else "cuda"](rule, tensors, numbers)
 
 
 def by_step(params: list[Tensor], state: dict[Tensor, dict[str, Any]]) -> dict[int, list[Tensor]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..tensor import Tensor
-from .optimizer import BLOCK, Optimizer, all_at_once, as_factors, blocks, few
+from .optimizer import BLOCK, Optimizer, all_at_once, as_factor, blocks, few
 
 
 class SGD(Optimizer):
@@ -68,7 +68,7 @@ class SGD(Optimizer):
         for p in params:
             x, g = p.array, p.grad.array  # type: ignore[union-attr]
             if x.dtype is not dtype:
-                dtype, (rate,) = x.dtype, as_factors(x, lr)
+                dtype, rate = x.dtype, as_factor(x, lr)
             if decay:
                 g = g + decay * x
             if momentum:
