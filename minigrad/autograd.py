@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 else:
     Tensor = None  # tensor.py puts its class here: a Tensor knows its operations, and these know only the graph
 
-# --------------------------------------------------------------------------------------------------------- nodes
-
 
 class Storage:
     """What all tensors over one piece of memory share: how often it was written to, and which views of it exist."""
@@ -61,7 +59,6 @@ class Watcher:
 
 
 watchers: ContextVar[tuple[Watcher, ...]] = ContextVar("watchers", default=())
-_new = object.__new__
 next_order = itertools.count(0, -1).__next__
 FREED = ["freed"]  # in place of the saved values, a tuple, once backward has used them
 
@@ -318,7 +315,7 @@ def _differentiate(
 def _collect(tensor: Tensor, g: Any) -> None:
     """Add a complete gradient to a leaf's `.grad`, which always owns its memory."""
     if tensor.grad is None and type(g) is ndarray:
-        tensor.grad = grad = _new(Tensor)
+        tensor.grad = grad = object.__new__(Tensor)
         # Given away uncopied if nobody else can see it. PyTorch, too, asks the reference count.
         alone = sys.getrefcount(g) <= _ALONE and g.base is None and g.flags.c_contiguous
         grad.array = g if alone else g.copy()
@@ -392,11 +389,12 @@ def _roots(name: str, outputs: Any, seeds: Any, create_graph: bool) -> list[tupl
             continue
         if not isinstance(seed, Tensor):
             raise TypeError(f"{name}: expected the gradient as a Tensor, got {type(seed).__name__}")
-        if seed.shape != y.shape:
+        if seed.array.shape != y.array.shape:
             raise RuntimeError(
                 f"{name}: expected a gradient of the output's shape {tuple(y.shape)}, got {tuple(seed.shape)}"
             )
-        seed = seed.to(y.dtype)
+        if seed.array.dtype is not y.array.dtype:
+            seed = seed.to(y.dtype)
         roots.append((y.node, seed if create_graph else seed.array))
     return roots
 

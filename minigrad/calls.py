@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,11 +27,11 @@ else:
 _F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
 _new = object.__new__
 _NUMBER = Storage()  # of numbers: nobody writes to them
+CONSTANT = SimpleNamespace(_storage=_NUMBER)  # stands for what is no Tensor where a call is recorded
 _NAMES = {
     "F32": _F32,
     "F64": _F64,
     "Node": Node,
-    "NUMBER": _NUMBER,
     "NUMBERS": (float, int),
     "Storage": Storage,
     "autocast": precision.active.get,
@@ -43,6 +44,9 @@ _NAMES = {
     "silence": backend.silence,
     "watchers": watchers.get,
 }
+_OTHERS = """Exception Tensor alike array call defaults dtype error fast forward getattr isinstance len more node np number op
+    options out out_storage parents plan plans record result tensor tracked tuple type warnings watcher watching"""
+_TAKEN = {*_NAMES, *_OTHERS.split()}  # by the texts, so that an argument of such a name would be mixed up with it
 
 
 def _number(value: float, beside: Any) -> Any:
@@ -72,12 +76,14 @@ def usual_call(op: Op, call: Callable, defaults: dict[str, Any] | None) -> Any:
         defaults: its options, if each has a default.
 
     Returns:
-        A function, with its text as `.text`.
+        A function, with its text as `.text`; `call` itself if an argument has a name that the text uses for something else.
     """
     names, last = op.arguments, op.arguments[-1]
+    if _TAKEN.intersection(names) or op.name in names:
+        return call
 
     def each(pattern: str, between: str = ", ") -> str:
-        return between.join(pattern.format(x=x, i=i) for i, x in enumerate(names))
+        return between.join(pattern.format(x=x, bit=1 << i) for i, x in enumerate(names))
 
     parameters = ", ".join(f"{x}=None" if x in op.defaults else x for x in names)
     all_named = " and ".join([f"len(options) == {len(op.options)}"] + [f"{name!r} in options" for name in op.options])
@@ -92,7 +98,7 @@ def usual_call(op: Op, call: Callable, defaults: dict[str, Any] | None) -> Any:
     if op.rules:
         kept = "".join(f"{names[i]}, {names[i]}_array, " for i in op.kept)
         after += f"""
-            tracked = {each("({x}.node is not None) << {i}", " | ").replace(" << 0", "")}
+            tracked = {each("({bit} if {x}.node is not None else 0)", " + ")}
             if tracked and recording():
                 plan = plans.get(tracked) or op.plan(tracked, {len(names)})
                 result.node = plan.record(({each("{x}.node")},), {kept}{given}, result)"""
@@ -147,13 +153,14 @@ def record(op: Op, plan: Plan) -> Any:
 
     Returns:
         A function, with its text as `.text`, of the nodes of the arguments, then each argument of which some rule of the
-        operation wants the value or shape and its array, the options, and the result.
+        operation wants the value or shape (or CONSTANT) and its array, the options, and the result.
     """
-    names = op.arguments
-    saved = [f"{x}_array" for _, x in plan.inputs] + ["array"] * plan.out
-    versions = [f"({x}_storage, {x}_storage.version, {x!r})" for _, x in plan.inputs]
+    names = [f"{x}_" if x in _TAKEN else x for x in op.arguments]
+    inputs = [(names[i], x) for i, x in plan.inputs]
+    saved = [f"{x}_array" for x, _ in inputs] + ["array"] * plan.out
+    versions = [f"({x}_storage, {x}_storage.version, {name!r})" for x, name in inputs]
     versions += ["(out_storage, 0, 'out')"] * plan.out
-    storages = [f"{x}_storage = ({x}._storage or {x}.storage) if isinstance({x}, Tensor) else NUMBER" for _, x in plan.inputs]
+    storages = [f"{x}_storage = {x}._storage or {x}.storage" for x, _ in inputs]
     storages += ["out_storage = result._storage = Storage()"] * plan.out
     for kind, key in plan.rest:
         if kind == "option":
@@ -164,7 +171,7 @@ def record(op: Op, plan: Plan) -> Any:
             saved.append("array.shape")
         elif kind == "inputs":
             saved.append(f"tuple({names[0]}_array)")
-            versions.append(f"*[(x.storage, x._version, {names[0]!r}) for x in {names[0]} if isinstance(x, Tensor)]")
+            versions.append(f"*[(x.storage, x._version, {op.arguments[0]!r}) for x in {names[0]} if isinstance(x, Tensor)]")
         elif kind == "shapes":
             saved.append(f"[x.shape for x in {names[0]}_array]")
         else:

@@ -84,6 +84,8 @@ class Op:
         self.least = 0
         self.rules = {name: (rule, list(inspect.signature(rule).parameters)[1:]) for name, rule in rules.items()}
         self.plans: dict[int, Plan] = {}
+        if reserved := {"at", "out", "out_shape"} & {*self.arguments, *self.options}:
+            raise TypeError(f"op {self.name}: {min(reserved)!r} is what rules call something else, see op.py; rename it")
         if unknown := set(rules) - set(self.arguments):
             raise TypeError(f"op {self.name}: rules for {sorted(unknown)}, which are not among {self.arguments}")
         offers = {"out", "out_shape", *self.arguments, *self.options} | {f"{a}_shape" for a in self.arguments}
@@ -328,7 +330,10 @@ def _public(op: Op) -> Any:
         result.array = out if type(out) is ndarray or not isinstance(out, np.generic) else np.asarray(out)
         if tracked and recording():
             plan = plans.get(tracked) or op.plan(tracked, len(args))
-            kept = (args, arrays) if op.variadic else [value for i in op.kept for value in (args[i], arrays[i])]
+            kept: Any = (args, arrays)
+            if not op.variadic:
+                tensors = [x if isinstance(x, Tensor) else calls.CONSTANT for x in args]
+                kept = [value for i in op.kept for value in (tensors[i], arrays[i])]
             result.node = plan.record(tuple(parents), *kept, options, result)
         if is_view:
             result._view_of(args[0], call, options)

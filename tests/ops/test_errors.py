@@ -133,3 +133,11 @@ def test_a_misspelt_name_in_a_rule_raises_at_import(rules, message):
         @op(**rules)
         def broken(xp, input):
             return input
+
+
+@pytest.mark.parametrize("name", ["out", "out_shape", "at"])
+def test_an_argument_may_not_be_called_what_rules_call_something_else(name):
+    from minigrad.op import op
+
+    with pytest.raises(TypeError, match=f"'{name}' is what rules call something else"):
+        op()(eval(f"lambda xp, {name}: {name}"))
