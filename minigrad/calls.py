@@ -160,8 +160,10 @@ def record(op: Op, plan: Plan) -> Any:
     saved = [f"{x}_array" for x, _ in inputs] + ["array"] * plan.out
     versions = [f"({x}_storage, {x}_storage.version, {name!r})" for x, name in inputs]
     versions += ["(out_storage, 0, 'out')"] * plan.out
-    storages = [f"{x}_storage = {x}._storage or {x}.storage" for x, _ in inputs]
-    storages += ["out_storage = result._storage = Storage()"] * plan.out
+    lines = []
+    for x, _ in inputs:
+        lines += [f"if {x}._storage is None:", f"    {x}._storage = Storage()", f"{x}_storage = {x}._storage"]
+    lines += ["out_storage = result._storage = Storage()"] * plan.out
     for kind, key in plan.rest:
         if kind == "option":
             saved.append(f"options[{key!r}]")
@@ -179,7 +181,7 @@ def record(op: Op, plan: Plan) -> Any:
     kept = "".join(f"{names[i]}, {names[i]}_array, " for i in op.kept)
     text = f"""
 def record(parents, {kept}options, result):
-    array = result.array{"".join(f"{chr(10)}    {line}" for line in storages)}
+    array = result.array{"".join(f"{chr(10)}    {line}" for line in lines)}
     node = Node()
     node.plan = plan
     node.parents = parents

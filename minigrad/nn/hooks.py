@@ -14,13 +14,15 @@ class Hooked:
     """What a Module inherits: `module(...)` runs `forward`, with hooks around it and around its gradients."""
 
     forward: Callable
-    _forward_pre_hooks: dict[int, Callable]
-    _forward_hooks: dict[int, Callable]
-    _backward_pre_hooks: dict[int, Callable]
-    _backward_hooks: dict[int, Callable]
+    _hooks: dict[str, dict[int, Callable]]  # by kind; most modules never have any, and look here only
+
+    _forward_pre_hooks, _forward_hooks, _backward_pre_hooks, _backward_hooks = (
+        property(lambda self, kind=kind: self._hooks.setdefault(kind, {}))  # type: ignore[misc]
+        for kind in ("forward_pre", "forward", "backward_pre", "backward")
+    )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not (self._forward_pre_hooks or self._forward_hooks or self._backward_hooks or self._backward_pre_hooks):
+        if not self._hooks:
             return self.forward(*args, **kwargs) if kwargs else self.forward(*args)
         for hook in list(self._forward_pre_hooks.values()):
             new = hook(self, args)

@@ -60,10 +60,7 @@ class Module(Hooked):
             _buffers={},
             _modules={},
             _non_persistent_buffers_set=set(),
-            _forward_pre_hooks={},
-            _forward_hooks={},
-            _backward_pre_hooks={},
-            _backward_hooks={},
+            _hooks={},
         )
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
