@@ -33,8 +33,8 @@ def with_kernel(kernel: Callable, least: int = 0) -> Callable:
     """
 
     def decorate(formula: Callable) -> Any:
-        parameters = inspect.signature(formula).parameters.values()
-        first, names = next(iter(parameters)).name, ", ".join(str(p).partition("=")[0] for p in parameters)
+        parameters = [p.replace(annotation=p.empty) for p in inspect.signature(formula).parameters.values()]
+        first, names = parameters[0].name, ", ".join(str(p).partition("=")[0] for p in parameters)
         kernels = {ndarray: kernel}
         few = f"""
     if type({first}) is ndarray and {first}.size < {least}:
