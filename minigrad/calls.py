@@ -197,4 +197,4 @@ def record(parents, {kept}options, result):
     return node"""
     if not plan.rules:  # nothing flows back
         text = f"def record(parents, {kept}options, result): pass"
-    return compiled("record", text, f"{op.name} recorded", globals(), {**_NAMES, "plan": plan})
+    return compiled("record", text, f"{op.name} recorded, {[x for x, _ in plan.rules]}", globals(), {**_NAMES, "plan": plan})
