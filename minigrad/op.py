@@ -36,7 +36,7 @@ from numpy import ndarray
 from . import backend, calls, dtypes, precision
 from .autograd import Node, grad_mode
 from .errors import explain
-from .fast import fast_paths, with_kernel  # noqa: F401 (rules take it from here)
+from .fast import fast_paths
 
 if TYPE_CHECKING:
     from .tensor import Tensor

@@ -495,4 +495,5 @@ def _unpickle(cls: type[Tensor], array: np.ndarray, device: str, requires_grad: 
     return tensor.requires_grad_() if requires_grad else tensor
 
 
-autograd.Tensor = calls.Tensor = op.Tensor = composite.Tensor = Tensor  # type: ignore[misc]
+for module in (autograd, calls, op, composite):  # these know a Tensor only once there is one
+    vars(module).update(Tensor=Tensor)

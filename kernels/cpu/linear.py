@@ -14,8 +14,8 @@ import numpy as np
 from .blas import PLAIN, TRANSPOSED, blas, restored, running, sequential
 from .jit import available, dense, get_num_threads, jit, prange
 from .matmul import SHARED, SMALL, TINY, multiply, part, region
+from .sums import ones
 
-_ones = cache(np.ones)  # asked by characters, since a dtype takes long to hash
 _none = cache(np.empty)
 
 
@@ -67,7 +67,7 @@ def linear_slopes(g: np.ndarray, needs: list[bool], *kept: np.ndarray) -> Any:
         return [
             g.dot(weight) if for_input else None,
             g.T.dot(x) if for_weight else None,
-            _ones(len(g), g.dtype.char).dot(g) if for_bias else None,
+            ones(len(g), g.dtype.char).dot(g) if for_bias else None,
         ]
     dtype, features = g.dtype, weight.shape[-1]
     if g.ndim < 2 or dtype.char not in "fd" or dtype is not x.dtype or dtype is not weight.dtype:

@@ -19,7 +19,7 @@ LARGE = 50_000  # numbers, from which on NumPy's sums over whole arrays are slow
 PIECE = 4096  # numbers
 TINY = 512  # below, a product takes half as long as NumPy's sum, which has more to find out
 
-_ones = cache(np.ones)  # asked by characters, since a dtype takes long to hash
+ones = cache(np.ones)  # asked by characters, since a dtype takes long to hash
 
 
 @jit("F[:,::1], F[:,::1]")
@@ -38,7 +38,7 @@ def sum_rows(x: np.ndarray) -> Any:
     """Sum over all dimensions but the last; NotImplemented where NumPy is as good."""
     if x.ndim == 2 and x.size < SMALL:
         char = x.dtype.char
-        return _ones(len(x), char).dot(x) if x.size < TINY and char in "fd" else np.add.reduce(x, 0)
+        return ones(len(x), char).dot(x) if x.size < TINY and char in "fd" else np.add.reduce(x, 0)
     if x.size < SMALL or x.dtype.kind != "f" or x.dtype.itemsize not in (4, 8) or x.ndim < 2:
         return NotImplemented
     if not available():  # a product takes half as long as NumPy's sum

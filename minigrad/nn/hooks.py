@@ -10,16 +10,19 @@ from ..hooks import Handle
 from ..tensor import Tensor
 
 
+def _of_kind(kind: str) -> Any:
+    """A module's hooks of one kind, as an attribute."""
+    return property(lambda self: self._hooks.setdefault(kind, {}))
+
+
 class Hooked:
     """What a Module inherits: `module(...)` runs `forward`, with hooks around it and around its gradients."""
 
     forward: Callable
     _hooks: dict[str, dict[int, Callable]]  # by kind; most modules never have any, and look here only
 
-    _forward_pre_hooks, _forward_hooks, _backward_pre_hooks, _backward_hooks = (
-        property(lambda self, kind=kind: self._hooks.setdefault(kind, {}))  # type: ignore[misc]
-        for kind in ("forward_pre", "forward", "backward_pre", "backward")
-    )
+    _forward_pre_hooks, _forward_hooks = _of_kind("forward_pre"), _of_kind("forward")
+    _backward_pre_hooks, _backward_hooks = _of_kind("backward_pre"), _of_kind("backward")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not self._hooks:

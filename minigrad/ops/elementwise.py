@@ -13,8 +13,9 @@ from typing import Any
 from .. import backend
 from ..composite import composite
 from ..errors import explained
+from ..fast import with_kernel
 from ..kernels import cpu as kernels
-from ..op import op, with_kernel
+from ..op import op
 from .choice import where
 
 elementwise = partial(op, dtypes="promote")  # the result has the inputs' dtype

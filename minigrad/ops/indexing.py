@@ -9,6 +9,7 @@ import numpy as np
 from .. import backend
 from .. import op as op_module
 from ..errors import explained
+from ..fast import with_kernel
 from ..kernels import cpu as kernels
 from ..on_cuda import combine_at
 from ..op import op
@@ -115,7 +116,7 @@ def put(g, shape, index, repeats):
     return At(g, shape, index, _scatter if repeats else None)
 
 
-@op_module.with_kernel(kernels.add_rows)
+@with_kernel(kernels.add_rows)
 def _scatter(target, index, value):
     """`target[index] += value`, where a place may come twice."""
     backend.scatter_add(backend.namespace(target), target, index, value)

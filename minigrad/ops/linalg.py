@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from ..errors import explained
+from ..fast import with_kernel
 from ..kernels import cpu as kernels
-from ..op import op, with_kernel
+from ..op import op
 
 # The rules use only what arrays and Tensors share, `@`, reshape, swapaxes and [...], so that on arrays nothing stands
 # between them and the library. All products go through `_product`.

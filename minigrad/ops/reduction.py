@@ -10,8 +10,9 @@ from typing import Any
 
 from .. import dtypes
 from ..errors import explained
+from ..fast import with_kernel
 from ..kernels import cpu as kernels
-from ..op import op, with_kernel
+from ..op import op
 from .choice import maximum, minimum, where
 from .elementwise import exp, sqrt
 from .indexing import take_along_dim

@@ -58,7 +58,7 @@ class SGD(Optimizer):
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise ValueError("SGD: nesterov needs momentum above 0 and dampening 0")
 
-    def update(self, params: list[Tensor], group: dict[str, Any]) -> None:
+    def update(self, params: list[Any], group: dict[str, Any]) -> None:
         lr, momentum, decay = float(group["lr"]), group["momentum"], group["weight_decay"]
         if group["maximize"]:
             lr, decay = -lr, -decay  # the same as turning the gradient around
@@ -66,7 +66,7 @@ class SGD(Optimizer):
             return
         dtype, rate = None, lr  # type: Any, Any
         for p in params:
-            x, g = p.array, p.grad.array  # type: ignore[union-attr]
+            x, g = p.array, p.grad.array
             if x.dtype is not dtype:
                 dtype, rate = x.dtype, as_factor(x, lr)
             if decay:
@@ -79,13 +79,13 @@ class SGD(Optimizer):
                 for part, step in blocks(x, g):
                     part -= rate * step
 
-    def _by_kernel(self, params: list[Tensor], group: dict[str, Any], lr: float, decay: float) -> bool:
+    def _by_kernel(self, params: list[Any], group: dict[str, Any], lr: float, decay: float) -> bool:
         """Move all parameters by one call of a kernel, if there is one."""
         momentum, state = group["momentum"], self.state
         if not momentum:
-            tensors: list[tuple] = [(p.array, p.grad.array) for p in params]  # type: ignore[union-attr]
+            tensors: list[tuple] = [(p.array, p.grad.array) for p in params]
         elif all(state[p].get("momentum_buffer") is not None for p in params):
-            tensors = [(p.array, p.grad.array, state[p]["momentum_buffer"].array) for p in params]  # type: ignore[union-attr]
+            tensors = [(p.array, p.grad.array, state[p]["momentum_buffer"].array) for p in params]
         else:
             return False  # the first step is another
         numbers = (lr, decay, momentum, 1 - group["dampening"], group["nesterov"])

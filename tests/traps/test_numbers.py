@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -42,6 +44,13 @@ def test_numbers_beside_a_tensor_are_torchs_also_far_out(number, dtype, sign):
         np.testing.assert_allclose(y, ty, rtol=2e-7, err_msg=expression)
         if tslope is not None:
             np.testing.assert_allclose(slope, tslope, rtol=3e-7, err_msg=f"slope of {expression}")
+
+
+def test_the_logistic_loss_of_sure_and_right_logits_is_small_but_not_zero():
+    logits, targets = [18.0, 40.0, -25.0, 3.0, -3.0], [1.0, 1.0, 0.0, 1.0, 1.0]
+    found = mg.nn.functional.binary_cross_entropy_with_logits(mg.tensor(logits), mg.tensor(targets), reduction="none")
+    expected = [math.log1p(math.exp(-x if y else x)) for x, y in zip(logits, targets)]  # PyTorch's has lost 3e-5 at -25
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
