@@ -133,6 +133,8 @@ def _solve(xp, A, B):
     _need_matrices(A)
     if B.ndim < 2 or B.shape[-2] != A.shape[-1] or A.dtype != B.dtype:
         raise RuntimeError(f"A {A.dtype} {tuple(A.shape)} and B {B.dtype} {tuple(B.shape)} do not fit")
+    batch = np.broadcast_shapes(A.shape[:-2], B.shape[:-2])  # CuPy's solve does not broadcast
+    A, B = (xp.broadcast_to(x, batch + x.shape[-2:]) for x in (A, B))
     return _try("solve", "a matrix is singular", xp.linalg.solve, A, B)
 
 

@@ -15,7 +15,6 @@ import numpy as np
 Array = Any
 
 _STEP, _FIRST, _SECOND = (np.uint64(c) for c in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
-_SIGN = np.int64(-(2**63))
 
 
 class CounterRandom:
@@ -156,22 +155,47 @@ def on(cp: Any, index: int | None) -> Any:
 def combine_at(ufunc: Any, target: Array, index: Any, values: Any) -> None:
     """`ufunc.at(target, index, values)` for add, maximum and minimum, in every dtype.
 
-    A device has atomic operations for some types only. Small integers are combined as larger ones. Adding does not care
-    for signs, so int64 is added as uint64; and with the sign bit turned over int64 has the order of uint64.
+    A device has atomic operations for some types only. Small integers and halves are combined as larger ones. Adding does
+    not care for signs, so int64 is added as uint64. Floats CuPy compares as float32, float64 too, and passes NaN by: here
+    they are compared as integers.
     """
     adds = ufunc.__name__.endswith("add")
-    if isinstance(target, np.ndarray) or target.dtype.char in ("iIfdQL" + "e" * adds):
+    if isinstance(target, np.ndarray) or target.dtype.char in ("iIfdQLe" if adds else "iIQL"):
         ufunc.at(target, index, values)
-    elif target.dtype == np.int64:
-        flip = np.int64(0) if adds else _SIGN
-        work = (target ^ flip).view(np.uint64)
-        values = values.astype(np.int64) if hasattr(values, "astype") else np.int64(values)
-        ufunc.at(work, index, (values ^ flip).view(np.uint64))
-        target[...] = work.view(np.int64) ^ flip
-    else:
+    elif target.dtype.itemsize < 4:
         work = target.astype(np.float32 if target.dtype.kind == "f" else np.int32)
-        ufunc.at(work, index, values)
+        combine_at(ufunc, work, index, values)
         target[...] = work.astype(target.dtype)
+    elif adds:
+        values = values.astype(np.int64) if hasattr(values, "astype") else np.int64(values)
+        ufunc.at(target.view(np.uint64), index, values.view(np.uint64))
+    else:
+        work, values = (_ordered(x, ufunc.__name__.endswith("maximum")) for x in (target, values.astype(target.dtype, copy=False)))
+        ufunc.at(work, index, values)
+        target[...] = _from_ordered(work, target.dtype)
+
+
+def _ordered(x: Array, largest: bool) -> Array:
+    """Unsigned integers in the order of signed ones or of floats; NaN is the largest of them, or the smallest.
+
+    Bits without a sign are in order where the sign bit is turned over, and of negative floats all the others too.
+    """
+    signs = x.view(f"i{x.dtype.itemsize}")
+    bits = (signs ^ _turned(signs, x.dtype)).view(f"u{x.dtype.itemsize}")
+    if x.dtype.kind == "f":
+        nan = (x != x).astype(bits.dtype)
+        bits = bits | (0 - nan) if largest else bits & (nan - 1)
+    return bits
+
+
+def _from_ordered(bits: Array, dtype: np.dtype) -> Array:
+    signs = bits.view(f"i{dtype.itemsize}")
+    return (signs ^ _turned(~signs, dtype)).view(dtype)
+
+
+def _turned(signs: Array, dtype: np.dtype) -> Any:
+    lowest = signs.dtype.type(np.iinfo(signs.dtype).min)
+    return lowest | (signs >> (8 * dtype.itemsize - 1)) if dtype.kind == "f" else lowest
 
 
 def running(ufunc: Any, array: Array, axis: int) -> Array:

@@ -15,6 +15,12 @@ INTS, MORE = RNG.integers(-4, 5, (3, 5)), RNG.integers(1, 6, (3, 5))
 TRUTHS, FLOATS = RNG.random((3, 5)) < 0.5, RNG.standard_normal((3, 5))
 INDEX = np.array([[2, 0, 1, 1, 0]])
 
+
+def _extremes(t, m, x, y):
+    """Largest and smallest at an index that comes several times: NaN and infinities too, and all digits count."""
+    return t.stack([x.scatter_reduce(0, m % 3, y.to(x.dtype), reduce) for reduce in ("amax", "amin")])
+
+
 CALLS = {
     "arithmetic": lambda t, i, m, b, f: i * 3 - m + i // m + i % m,
     "division": lambda t, i, m, b, f: i / m,
@@ -54,6 +60,9 @@ CALLS = {
     "scatter_add of small integers": lambda t, i, m, b, f: i.to(t.int16).scatter_add(0, m % 3, i.to(t.int16)),
     "scatter_reduce amax": lambda t, i, m, b, f: i.scatter_reduce(0, m % 3, i * 2, "amax"),
     "scatter_reduce amin": lambda t, i, m, b, f: i.scatter_reduce(0, m % 3, i * 2, "amin"),
+    "scatter_reduce of extremes": lambda t, i, m, b, f: _extremes(t, m, i * 2**61 + m, i),
+    "scatter_reduce of floats": lambda t, i, m, b, f: _extremes(t, m, f / i**3 * b, f * 1e300),
+    "scatter_reduce of single floats": lambda t, i, m, b, f: _extremes(t, m, (f / i * b).float(), f),
     "index_add": lambda t, i, m, b, f: i.index_add(1, m[0] % 5, i),
     "repeat_interleave": lambda t, i, m, b, f: i.repeat_interleave(m[0], 1),
     "indexing": lambda t, i, m, b, f: i[m[0] % 3, m[1] % 5],

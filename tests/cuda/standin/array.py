@@ -311,7 +311,11 @@ class Ufunc:
         STATE.begin()
         index = _index(indices)
         _checked(a.a, index)
-        getattr(np, self.__name__).at(a.a, index, unwrap(b))
+        combine, values = getattr(np, self.__name__), unwrap(b)
+        if self.__name__ != "add" and a.dtype.kind == "f":  # it compares by fmaxf and fminf, float64 too, to which NaN is nothing
+            combine, values = {"maximum": np.fmax, "minimum": np.fmin}[self.__name__], values.astype(np.float32)
+            a.a[index] = a.a[index].astype(np.float32)
+        combine.at(a.a, index, values)
 
     def reduce(self, array: ndarray, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
         if self.__name__ != "add":

@@ -80,6 +80,8 @@ def _linalg(name: str, *args: Any, **kwargs: Any) -> Any:
     for x in given:
         if isinstance(x, np.ndarray) and x.dtype.char not in "fdFD":
             raise TypeError(f"array type {x.dtype} is unsupported in linalg")
+    if name == "solve" and given[0].shape[:-1] != given[1].shape[:-1]:  # it does not broadcast
+        raise ValueError("a must have (..., M, M) shape and b must have (..., M, K) for multidimensional b")
     try:
         return wrap(tuple(found) if isinstance(found := getattr(np.linalg, name)(*given, **kwargs), tuple) else found)
     except np.linalg.LinAlgError:  # CuPy does not wait to see whether it went well
