@@ -27,7 +27,7 @@ import numpy as np
 from numpy import ndarray  # a name of our own: NumPy's are looked up slowly, as its module has `__getattr__`
 
 from . import backend
-from .fast import fast_paths
+from .fast import with_kernel
 from .grad_mode import enable_grad, grad_mode, inference_mode, is_grad_enabled, no_grad, set_grad_enabled  # noqa: F401 (torch.autograd has them)
 from .kernels import cpu as kernels
 from .slices import At, Slices, place
@@ -135,15 +135,17 @@ def leaf(tensor: Tensor) -> Node:
 # ------------------------------------------------------------------------------------------------ the chain rule
 
 
+sum_first = with_kernel(lambda g, axes: kernels.sum(g, dim=axes), least=kernels.sums.LARGE)(
+    lambda g, axes: np.add.reduce(g, axes) if type(g) is ndarray else g.sum(axes)
+)
+_plus = with_kernel(kernels.add, least=kernels.pointwise.SMALL)(lambda before, g: before + g)
+
+
 def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
     """Sum a gradient over the axes that broadcasting had added or stretched: its adjoint."""
     lead = g.ndim - len(shape)
     if lead and g.shape[lead:] == shape:
-        axes = 0 if lead == 1 else tuple(range(lead))
-        large = type(g) is ndarray and g.size >= kernels.sums.LARGE and fast_paths.get()
-        if large and (total := kernels.sum(g, dim=axes)) is not NotImplemented:
-            return total
-        return np.add.reduce(g, axes) if type(g) is ndarray else g.sum(axes)
+        return sum_first(g, 0 if lead == 1 else tuple(range(lead)))
     axes = tuple(range(lead)) + tuple(i + lead for i, n in enumerate(shape) if n == 1 and g.shape[i + lead] != 1)
     if axes:
         g = g.sum(axes, keepdim=True) if isinstance(g, Tensor) else g.sum(axis=axes, keepdims=True)
@@ -190,9 +192,7 @@ class _Sums:
         elif node in self.ours:
             before += g
         else:
-            large = type(g) is ndarray and g.size >= kernels.pointwise.SMALL and fast_paths.get()
-            total = kernels.add(before, g) if large else NotImplemented
-            before = before + g if total is NotImplemented else total
+            before = _plus(before, g)
         self.grads[node] = before
         if not isinstance(before, (Tensor, np.generic)):
             self.ours.add(node)
@@ -204,6 +204,8 @@ def _fit(g: Any, node: Node, parent: Node, position: int) -> Any:
         try:
             g = sum_to(g, parent.shape)
         except (ValueError, IndexError, RuntimeError):
+            if len(parent.shape) <= g.ndim and all(n in (1, m) for n, m in zip(parent.shape[::-1], g.shape[::-1])):
+                raise  # it is not about the shapes
             name = node.plan.op.argument(position)  # type: ignore[union-attr]
             raise RuntimeError(
                 f"backward of {node.name}: the rule of {name!r} gave shape {tuple(g.shape)}, expected {parent.shape}"
@@ -314,7 +316,7 @@ def _differentiate(
 
 def _collect(tensor: Tensor, g: Any) -> None:
     """Add a complete gradient to a leaf's `.grad`, which always owns its memory."""
-    if tensor.grad is None and type(g) is ndarray:
+    if tensor.grad is None and not isinstance(g, (Tensor, np.generic)):
         tensor.grad = grad = object.__new__(Tensor)
         # Given away uncopied if nobody else can see it. PyTorch, too, asks the reference count.
         alone = sys.getrefcount(g) <= _ALONE and g.base is None and g.flags.c_contiguous
@@ -330,13 +332,8 @@ def _collect(tensor: Tensor, g: Any) -> None:
         tensor.grad._bump()
 
 
-def _references() -> int:
-    """The reference count that `_collect` sees for an array which only its caller has."""
-    g = np.empty(1)
-    return ((lambda g: sys.getrefcount(g))(g), g)[0]
-
-
-_ALONE = _references()
+# The reference count that `_collect` sees for an array which only its caller has.
+_ALONE = (lambda g: (lambda g: sys.getrefcount(g))(g))(np.empty(1))
 
 
 def _call_hooks(g: Any, node: Node) -> Any:

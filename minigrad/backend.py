@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from types import ModuleType
@@ -72,6 +73,15 @@ def as_device(where: str | device | int | None) -> device:
 # ------------------------------------------------------------------------------------------------ CuPy, if asked for
 
 
+_offers: list[Callable[[ModuleType], None]] = []
+
+
+def when_cupy_comes(offer: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:
+    """Call a function with CuPy before its first use here, as kernels for its arrays are offered: a decorator."""
+    _offers.append(offer)
+    return offer
+
+
 @cache
 def cupy() -> ModuleType:
     """The CuPy module, once a usable CUDA device was found; else a RuntimeError that says what is missing."""
@@ -95,6 +105,8 @@ def cupy() -> ModuleType:
         ) from None
     if count == 0:
         raise RuntimeError("device 'cuda': the NVIDIA driver lists no device; use device='cpu'")
+    for offer in _offers:
+        offer(cp)
     return cp
 
 
@@ -124,6 +136,11 @@ def namespace(array: Array) -> ModuleType:
 def device_of(array: Array) -> device:
     """The device that an array lives on."""
     return CPU if isinstance(array, (np.ndarray, np.generic)) else device("cuda", int(array.device.id))
+
+
+def address(array: Array) -> int:
+    """Where an array begins in the memory of its device."""
+    return int(array.__array_interface__["data"][0] if isinstance(array, np.ndarray) else array.data.ptr)
 
 
 def to_device(array: Array, where: device, non_blocking: bool = False) -> Array:

@@ -170,8 +170,9 @@ def combine_at(ufunc: Any, target: Array, index: Any, values: Any) -> None:
         values = values.astype(np.int64) if hasattr(values, "astype") else np.int64(values)
         ufunc.at(target.view(np.uint64), index, values.view(np.uint64))
     else:
-        work, values = (_ordered(x, ufunc.__name__.endswith("maximum")) for x in (target, values.astype(target.dtype, copy=False)))
-        ufunc.at(work, index, values)
+        largest = ufunc.__name__.endswith("maximum")
+        work = _ordered(target, largest)
+        ufunc.at(work, index, _ordered(values.astype(target.dtype, copy=False), largest))
         target[...] = _from_ordered(work, target.dtype)
 
 

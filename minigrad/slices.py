@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
+from . import backend
 
 
 class At:
@@ -57,11 +57,11 @@ class Slices:
     def __init__(self, dim: int, shape: tuple[int, ...]) -> None:
         self.dim = dim
         self.shape = shape
-        self.parts: list[tuple[int, int, np.ndarray]] = []  # where each begins and ends
+        self.parts: list[tuple[int, int, Any]] = []  # where each begins and ends, and its array
 
     def take(self, where: tuple[int, int | slice] | None, value: Any) -> bool:
         """Keep one more; False if it cannot be kept: it is along another dimension, or some of it is there already."""
-        if where is None or where[0] != self.dim or type(value) is not np.ndarray:
+        if where is None or where[0] != self.dim or not backend.is_array(value):
             return False
         dim, count = self.dim, self.shape[self.dim]
         if isinstance(where[1], slice):
@@ -74,32 +74,34 @@ class Slices:
         self.parts.append((start, stop, value))
         return True
 
-    def whole(self) -> np.ndarray:
+    def whole(self) -> Any:
         """All as one array. Others may see it: it is not to be written to."""
         parts = sorted(self.parts, key=lambda part: part[0])
+        xp = backend.namespace(parts[0][2])
         if sum(stop - start for start, stop, _ in parts) == self.shape[self.dim]:
             if len(parts) == 1:
                 return parts[0][2]
             if (step := self._step(parts)) is not None:
                 strides = list(parts[0][2].strides)
                 strides[self.dim] = step
-                return np.lib.stride_tricks.as_strided(parts[0][2], self.shape, strides)
-        out = np.empty(self.shape, parts[0][2].dtype)
-        along, end = np.moveaxis(out, self.dim, 0), 0
+                return xp.lib.stride_tricks.as_strided(parts[0][2], self.shape, strides)
+        out, end = xp.empty(self.shape, parts[0][2].dtype), 0
+        along = out.swapaxes(0, self.dim)
         for start, stop, value in parts:
-            along[end:start] = 0
-            along[start:stop] = np.moveaxis(value, self.dim, 0)
-            end = stop
-        along[end:] = 0
+            if end < start:
+                along[end:start] = 0
+            along[start:stop], end = value.swapaxes(0, self.dim), stop
+        if end < len(along):
+            along[end:] = 0
         return out
 
-    def _step(self, parts: list[tuple[int, int, np.ndarray]]) -> int | None:
+    def _step(self, parts: list[tuple[int, int, Any]]) -> int | None:
         """The stride along the dimension, if all parts lie in one array where the whole would have them."""
         first = parts[0][2]
         if first.base is None:
             return None
         strides = {v.strides[self.dim] for start, stop, v in parts if stop - start > 1}
-        places = [v.__array_interface__["data"][0] for _, _, v in parts]
+        places = [backend.address(v) for _, _, v in parts]
         step = strides.pop() if strides else places[1] - places[0]
         others = [n for n in range(first.ndim) if n != self.dim]
         alike = all(

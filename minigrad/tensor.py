@@ -122,7 +122,7 @@ class Tensor(Filling):
 
     def data_ptr(self) -> int:
         """Address of the first element."""
-        return int(self.array.ctypes.data if isinstance(self.array, np.ndarray) else self.array.data.ptr)
+        return backend.address(self.array)
 
     # ------------------------------------------------------------------------------------------------- its graph
 

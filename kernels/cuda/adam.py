@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,17 @@ V1 = Kernel("adam_v1", "adam.cu", lambda n: Launch((ceil_div(n, 256),), (256,)),
 V2 = Kernel("adam_v2", "adam.cu", lambda blocks: Launch((blocks,), (256,)), wide=True)
 
 
-def chunk_table(sizes: list[int]) -> np.ndarray:
+@lru_cache(16)  # the same in every step
+def chunk_table(*sizes: int) -> np.ndarray:
     """For each block which array it does, and which piece of it.
 
-    >>> chunk_table([1, 0, 5000]).tolist()
+    >>> chunk_table(1, 0, 5000).tolist()
     [[0, 0], [2, 0], [2, 1]]
     """
-    rows = [(k, i) for k, n in enumerate(sizes) for i in range(ceil_div(n, CHUNK))]
-    return np.array(rows, np.int32).reshape(-1, 2)
+    counts = [ceil_div(n, CHUNK) for n in sizes]
+    pieces = [np.arange(count) for count in counts]
+    table = np.stack([np.repeat(np.arange(len(sizes)), counts), np.concatenate([*pieces, np.empty(0, int)])], axis=1)
+    return np.ascontiguousarray(table, np.int32)
 
 
 def constants(step: int, lr: float, betas: tuple[float, float], eps: float, weight_decay: float, decoupled: bool) -> tuple:
@@ -49,7 +53,7 @@ def update(
     """  # fmt: skip
     if not params:
         return
-    xp, chunks = namespace(params[0]), chunk_table([p.size for p in params])
+    xp, chunks = namespace(params[0]), chunk_table(*(p.size for p in params))
     table = np.array([[*map(address, row), row[0].size] for row in zip(params, grads, firsts, seconds)], np.uint64)
     numbers = constants(step, lr, betas, eps, weight_decay, decoupled)
     launch(V2, (xp.asarray(table), xp.asarray(chunks), *numbers, unscale), blocks=len(chunks))

@@ -7,6 +7,8 @@ everything else (another dtype, nothing to do, rows too long for the indices), a
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ from . import layer_norm as _layer_norm
 from . import matmul as _matmul
 from . import matmul_tf32 as _matmul_tf32
 from . import softmax as _softmax
+from . import sum_rows as _sum_rows
 from .launcher import MOST, most_shared, namespace
 
 Array = Any
@@ -43,6 +46,54 @@ def dense(array: Array | None) -> Array:
 def rows(array: Array, width: int) -> Array:
     """Everything but the last `width` numbers as rows."""
     return dense(array).reshape(-1, width)
+
+
+def halves(kernel: Callable) -> Callable:
+    """Float16 too, as autocast makes it: computed in float32, so that only what comes and goes is rounded."""
+
+    @wraps(kernel)
+    def call(*arrays: Array, **options: Any) -> Any:
+        if any(a.dtype != np.float16 for a in arrays):
+            return kernel(*arrays, **options)
+        done = kernel(*(a.astype(np.float32) for a in arrays), **options)
+        return done if done is NotImplemented else (done[0].astype(np.float16), done[1])
+
+    return call
+
+
+def halves_backward(kernel: Callable) -> Callable:
+    """The same for a gradient."""
+
+    @wraps(kernel)
+    def call(g: Array, needs: list[bool], kept: Any, *arrays: Array, **options: Any) -> list:
+        if g.dtype != np.float16:
+            return kernel(g, needs, kept, *arrays, **options)
+        slopes = kernel(g.astype(np.float32), needs, kept, *(a.astype(np.float32) for a in arrays), **options)
+        return [slope.astype(np.float16) for slope in slopes]
+
+    return call
+
+
+# -------------------------------------------------------------------------------------------------------------- sums
+
+
+def sum_first(x: Array, axes: Any) -> Any:
+    """Over the first dimensions, 0 or (0, 1, ...): over rows. Those of float16 are added up in float32."""
+    count = len(axes) if isinstance(axes, (tuple, list)) else 1
+    if x.dtype == np.float16 and x.size:
+        total = sum_first(x.astype(np.float32), axes)
+        return total if total is NotImplemented else total.astype(x.dtype)
+    if not takes(x) or not 0 < count < x.ndim:
+        return NotImplemented
+    return _sum_rows.sum_rows(rows(x, math.prod(x.shape[count:]))).reshape(x.shape[count:])
+
+
+def sum(x: Array, *, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
+    if dim is None or keepdim or dtype is not None:
+        return NotImplemented
+    dims = dim if isinstance(dim, (tuple, list)) else (dim,)
+    over = {d + x.ndim if d < 0 else d for d in dims}
+    return sum_first(x, dims) if over == set(range(len(dims))) else NotImplemented
 
 
 # ------------------------------------------------------------------------------------------------------------- norms
@@ -87,10 +138,12 @@ def rms_norm_backward(
 # -------------------------------------------------------------------------------------------- activations and losses
 
 
+@halves
 def gelu(x: Array, *, approximate: str) -> Any:
     return (_gelu.forward(dense(x), approximate), None) if takes(x) else NotImplemented
 
 
+@halves_backward
 def gelu_backward(g: Array, needs: list[bool], kept: None, x: Array, *, approximate: str) -> list:
     return [_gelu.backward(dense(x), dense(g), approximate)]
 
@@ -150,6 +203,7 @@ def cross_entropy_backward(
 # --------------------------------------------------------------------------------------------------------- attention
 
 
+@halves
 def attention(query: Array, key: Array, value: Array, *, scale: float, is_causal: bool, mask: Any = None) -> Any:
     if not takes(query, key, value) or not _attention.supports(query, key, value):
         return NotImplemented
@@ -175,6 +229,7 @@ def _lies_along(mask: Array, query: Array, key: Array) -> bool:
     return mask.shape[-1] == key.shape[-2] and all(n in (1, full) for n, full in zip(mask.shape, scores))
 
 
+@halves_backward
 def attention_backward(
     g: Array, needs: list[bool], kept: tuple, query: Array, key: Array, value: Array, *, scale: float, is_causal: bool,
     mask: Any = None,
@@ -312,7 +367,7 @@ def step(rule: str, tensors: list[tuple], numbers: tuple[float, ...]) -> Any:
     if decoupled := shrink != 1:
         decay = (1 - shrink) / rate
     params, grads, firsts, seconds = map(list, zip(*tensors))
-    xp, chunks = namespace(params[0]), _adam.chunk_table([p.size for p in params])
+    xp, chunks = namespace(params[0]), _adam.chunk_table(*(p.size for p in params))
     table = np.array([[*map(_adam.address, row), row[0].size] for row in zip(params, grads, firsts, seconds)], np.uint64)
     constants = (rate, beta1, beta2, eps, decay, 1.0, 1 / unbias, int(decoupled))  # rate has the first correction in it
     _adam.launch(_adam.V2, (xp.asarray(table), xp.asarray(chunks), *constants, None), blocks=len(chunks))

@@ -13,13 +13,14 @@ they are first launched, by CuPy; a test or an inspection may put a `compiler` o
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,8 +36,7 @@ C_TYPES = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Launch:
+class Launch(NamedTuple):
     """How many blocks of how many threads, and the dynamic shared memory of a block in bytes."""
 
     grid: tuple[int, ...]
@@ -60,7 +60,7 @@ class Kernel:
     geometry: Callable[..., Launch]
     wide: bool = False
 
-    @property
+    @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """What it takes, as its source says."""
         return signatures(self.file)[self.name]
@@ -73,6 +73,12 @@ class Parameter:
     name: str
     dtype: np.dtype | None
     pointer: bool
+
+    @cached_property
+    def limits(self) -> tuple[int, int]:
+        """The smallest and the largest number that it takes, of an integer."""
+        assert self.dtype is not None
+        return int(np.iinfo(self.dtype).min), int(np.iinfo(self.dtype).max)
 
 
 def ceil_div(n: int, size: int) -> int:
@@ -125,6 +131,10 @@ def _parameter(kernel: str, text: str) -> Parameter:
 # ------------------------------------------------------------------------------------------------------- arguments
 
 
+_NULL = np.uintp(0)
+_NUMBERS: dict[str, Any] = {"f": (int, float), "b": bool, "i": int, "u": int}  # of Python, for a kind of dtype
+
+
 def namespace(array: Any) -> Any:
     """The library that makes arrays beside this one: numpy or cupy."""
     if isinstance(array, np.ndarray):
@@ -140,17 +150,17 @@ def _fail(kernel: Kernel, parameter: Parameter, expected: str, got: str) -> Type
 
 def _pointer(kernel: Kernel, parameter: Parameter, value: Any) -> Any:
     if value is None:
-        return np.uintp(0)
-    if not (hasattr(value, "dtype") and hasattr(value, "flags")):
-        raise _fail(kernel, parameter, "an array", type(value).__name__)
-    if parameter.dtype is not None and value.dtype != parameter.dtype and not _same_bits(parameter.dtype, value.dtype):
-        raise _fail(kernel, parameter, f"an array of {parameter.dtype}", str(value.dtype))
-    if not value.flags.c_contiguous:
+        return _NULL
+    try:
+        dtype, size, contiguous = value.dtype, value.size, value.flags.c_contiguous
+    except AttributeError:
+        raise _fail(kernel, parameter, "an array", type(value).__name__) from None
+    if dtype != parameter.dtype and parameter.dtype is not None and not _same_bits(parameter.dtype, dtype):
+        raise _fail(kernel, parameter, f"an array of {parameter.dtype}", str(dtype))
+    if not contiguous:
         raise _fail(kernel, parameter, "contiguous", f"strides {value.strides} for shape {value.shape}")
-    if value.size > MOST and not kernel.wide:
-        raise ValueError(
-            f"kernel {kernel.name}: {parameter.name!r} has {value.size} elements, more than its 32-bit indices reach"
-        )
+    if size > MOST and not kernel.wide:
+        raise ValueError(f"kernel {kernel.name}: {parameter.name!r} has {size} elements, more than its 32-bit indices reach")
     return value
 
 
@@ -165,10 +175,9 @@ def _value(kernel: Kernel, parameter: Parameter, value: Any) -> Any:
         if value.dtype != dtype:
             raise _fail(kernel, parameter, f"a number of {dtype}", f"one of {value.dtype}")
         return value
-    kinds: dict[str, Any] = {"f": (int, float), "b": bool}
-    if not isinstance(value, kinds.get(dtype.kind, int)) or (dtype.kind in "iu" and isinstance(value, bool)):
+    if not isinstance(value, _NUMBERS[dtype.kind]) or (isinstance(value, bool) and dtype.kind in "iu"):
         raise _fail(kernel, parameter, f"a number of {dtype}", type(value).__name__)
-    if dtype.kind in "iu" and not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
+    if dtype.kind in "iu" and not parameter.limits[0] <= value <= parameter.limits[1]:
         raise ValueError(f"kernel {kernel.name}: {parameter.name!r} is {value}, which does not fit in {dtype}")
     return dtype.type(value)
 
@@ -193,7 +202,7 @@ def check_geometry(kernel: Kernel, launch: Launch) -> None:
     Raises:
         ValueError: more threads or blocks than there can be.
     """
-    threads = int(np.prod(launch.block, dtype=np.int64))
+    threads = math.prod(launch.block)
     if not 1 <= threads <= 1024 or len(launch.block) > 3 or (len(launch.block) == 3 and launch.block[2] > 64):
         raise ValueError(f"kernel {kernel.name}: a block of {launch.block} threads; there can be 1 to 1024, 64 in z")
     if len(launch.grid) > 3 or any(n > most for n, most in zip(launch.grid, (MOST, 65535, 65535))) or min(launch.grid) < 0:
@@ -217,6 +226,8 @@ _lock = threading.Lock()
 
 def _function(kernel: Kernel) -> Any:
     key = (compiler, kernel.file, kernel.name)
+    if (function := _functions.get(key)) is not None:
+        return function
     with _lock:
         if key not in _functions:
             module = _functions.get((compiler, kernel.file, ""))

@@ -32,7 +32,7 @@ def staged(rows: int, cols: int, arrays: int = 2) -> Launch:
 
 def by_blocks(rows: int, cols: int) -> Launch:
     """A block for each row at a time, with at most 8 numbers for a thread."""
-    return Launch((min(2 * BLOCKS, rows),), (32 * ceil_div(cols, 256),))
+    return Launch((min(8 * BLOCKS, rows),), (32 * ceil_div(cols, 256),))
 
 
 def groups(rows: int, cols: int, blocks: int = SLICES) -> Launch:

@@ -62,15 +62,18 @@ def optimizer(torch: Any, kind: str, parameters: Any, best: bool, lr: float = 1e
     return getattr(torch.optim, kind)(list(parameters), lr=lr, **({"fused": True} if best else {}))
 
 
-def batches(torch: Any, draw: Callable[[np.random.Generator], tuple]) -> Iterator[list]:
+def batches(torch: Any, draw: Callable[[np.random.Generator], tuple], device: str = "cpu") -> Iterator[list]:
     """What is drawn, as tensors, again and again."""
     rng = np.random.default_rng(1)
-    return cycle([[torch.from_numpy(array) for array in draw(rng)] for _ in range(BATCHES)])
+    return cycle([[torch.from_numpy(array).to(device) for array in draw(rng)] for _ in range(BATCHES)])
 
 
-def trainer(torch: Any, model: Any, loss: Callable, data: Iterator[list], kind: str, best: bool) -> Step:
+def trainer(
+    torch: Any, model: Any, loss: Callable, data: Iterator[list], kind: str, best: bool, device: str = "cpu"
+) -> Step:
     """The step that everybody writes."""
     set_weights(torch, model)
+    model.to(device)
     update = optimizer(torch, kind, model.parameters(), best)
 
     def step() -> float:
@@ -120,8 +123,8 @@ def mlp(sizes: tuple[int, ...], batch: int, kind: str) -> Callable[[Any, bool], 
     return make
 
 
-def gpt(layers: int, width: int, heads: int, time: int, batch: int, vocabulary: int = 65) -> Callable[[Any, bool], Step]:
-    def make(torch: Any, best: bool) -> Step:
+def gpt(layers: int, width: int, heads: int, time: int, batch: int, vocabulary: int = 65) -> Callable[..., Step]:
+    def make(torch: Any, best: bool, device: str = "cpu") -> Step:
         nn, F = torch.nn, torch.nn.functional
 
         class Attention(nn.Module):
@@ -162,7 +165,7 @@ def gpt(layers: int, width: int, heads: int, time: int, batch: int, vocabulary: 
         def draw(rng: np.random.Generator) -> tuple:
             return rng.integers(0, vocabulary, (batch, time)), rng.integers(0, vocabulary, batch * time)
 
-        return trainer(torch, GPT(), F.cross_entropy, batches(torch, draw), "Adam", best)
+        return trainer(torch, GPT(), F.cross_entropy, batches(torch, draw, device), "Adam", best, device)
 
     return make
 

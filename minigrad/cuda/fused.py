@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from typing import Any
 
+from .. import autograd
 from .. import backend as places
 from ..ops import attention, conv, elementwise, indexing, linalg, loss, norm, reduction
 from ..optim import optimizer
@@ -13,11 +15,16 @@ from . import dropout  # noqa: F401 (it says so to ops/dropout.py)
 from .devices import get_device_capability
 
 
+@cache
+def _engine() -> Any:
+    return import_module("minigrad.kernels.cuda.engine")
+
+
 def _later(name: str) -> Callable:
     """A function of kernels/cuda/engine.py, by its name."""
 
     def call(*args: Any, **options: Any) -> Any:
-        return getattr(import_module("minigrad.kernels.cuda.engine"), name)(*args, **options)
+        return getattr(_engine(), name)(*args, **options)
 
     call.__name__ = name
     return call
@@ -31,21 +38,19 @@ for _operation in (conv.conv, conv.conv_transpose, conv.correlate):
     _operation.fast("cuda")(_later(_operation.op.name))
 
 
-def _with_slope(slope: Any, name: str, forward: Callable | None = None) -> Callable:
-    """A kernel for an operation, or none, and one for its slope: that is offered when a type of arrays first comes by."""
-    kernel = _later(name)
-
-    def call(input: Any, *others: Any, **options: Any) -> Any:
-        slope.kernels.setdefault(type(input), kernel)
-        return NotImplemented if forward is None else forward(input, *others, **options)
-
-    return call
+for _operation in (reduction.softmax, reduction.log_softmax, reduction.sum):
+    _operation.fast("cuda")(_later(_operation.op.name))
 
 
-reduction.softmax.fast("cuda")(_with_slope(reduction._softmax_slope, "softmax_slope", _later("softmax")))
-reduction.safe_softmax.fast("cuda")(_with_slope(reduction._softmax_slope, "softmax_slope"))
-reduction.log_softmax.fast("cuda")(_with_slope(reduction._log_softmax_slope, "log_softmax_slope", _later("log_softmax")))
-indexing._embedding.fast("cuda")(_with_slope(indexing._scatter, "add_rows"))
+@places.when_cupy_comes
+def _offer(cp: Any) -> None:
+    """Kernels for rules and pieces of them, which go by the type of the arrays."""
+    reduction._softmax_slope.kernels[cp.ndarray] = _later("softmax_slope")
+    reduction._log_softmax_slope.kernels[cp.ndarray] = _later("log_softmax_slope")
+    indexing._scatter.kernels[cp.ndarray] = _later("add_rows")
+    autograd.sum_first.kernels[cp.ndarray] = _later("sum_first")
+
+
 optimizer.STEPS["cuda"] = _later("step")
 
 
@@ -54,7 +59,7 @@ _precision = "highest"
 
 def _product(*arrays: Any) -> Any:
     tf32 = _precision != "highest" and get_device_capability() >= (8, 0)
-    return import_module("minigrad.kernels.cuda.engine").product(*arrays, tf32=tf32)
+    return _engine().product(*arrays, tf32=tf32)
 
 
 def get_float32_matmul_precision() -> str:

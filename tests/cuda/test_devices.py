@@ -6,6 +6,7 @@ import gc
 
 import numpy as np
 import pytest
+import torch
 
 import minigrad as mg
 from minigrad import nn
@@ -138,6 +139,7 @@ def test_memory_is_counted_and_comes_back(cupy) -> None:
         mg.cuda.set_per_process_memory_fraction(2)
 
 
+@use_fast_paths(False)
 def test_a_training_step_leaves_no_memory_behind(cupy) -> None:
     model = nn.Linear(64, 64).cuda()
     inputs = mg.randn(32, 64, device="cuda")
@@ -224,3 +226,33 @@ def test_saving_and_pickling(cupy, tmp_path) -> None:
     again = pickle.loads(pickle.dumps(model.weight.detach()))
     assert again.is_cuda and (again == model.weight).all()
     assert copy.deepcopy(model).weight.is_cuda
+
+
+@use_fast_paths(False)
+def test_gradients_own_their_memory(cupy) -> None:
+    """They are given away uncopied only where nobody else sees them."""
+    x, y, w = (mg.tensor(RNG.standard_normal((3, 3)), device="cuda", requires_grad=True) for _ in range(3))
+    g = mg.tensor(RNG.standard_normal((3, 3)), device="cuda")
+    (x + y + w.mT).backward(g)
+    assert len({a.data_ptr() for a in (g, x.grad, y.grad, w.grad)}) == 4 and w.grad.is_contiguous()
+    v = w.detach()
+    allocated = mg.cuda.memory_allocated()
+    mg.cuda.reset_peak_memory_stats()
+    leaf = x.detach().requires_grad_()
+    (leaf * v).backward(g)
+    assert (mg.cuda.max_memory_allocated() - allocated) / 512 == 2, "the product, and its gradient once"
+
+
+def test_gradients_of_slices_are_laid_side_by_side(cupy) -> None:
+    found = []
+    for t, options in ((mg, {"device": "cuda"}), (torch, {})):
+        x = t.tensor(np.arange(24.0).reshape(2, 6, 2), requires_grad=True, **options)
+        a, b, _, c = x.split([1, 2, 1, 2], dim=1)  # with a gap, and one that is gone on with in parts
+        (a.sum() + (b * b).sum() + (c[:, 1] ** 3).sum()).backward()
+        q, k, v = x.reshape(2, 3, 2, 2).permute(1, 0, 2, 3).unbind()
+        (q * k + v).sum().backward()
+        m, n = (x * 2).unbind(2)
+        (m[:, :4] * n[:, 2:]).sum().backward()
+        (t.cat((x * x).split(3, 1), 1) * x.detach()).sum().backward()  # theirs lie side by side already
+        found.append(x.grad.cpu().numpy())
+    np.testing.assert_array_equal(*found)

@@ -91,6 +91,11 @@ CASES = {
     "rms_norm": (lambda x, w: F.rms_norm(x, (12,), w, 1e-5), [draw(2, 5, 12), draw(12)], ["rms_norm"]),
     "gelu": (lambda x: F.gelu(x), [draw(5, 33)], ["gelu", "gelu_backward"]),
     "gelu tanh": (lambda x: F.gelu(x[:, ::2], approximate="tanh"), [draw(5, 33)], ["gelu_tanh", "gelu_tanh_backward"]),
+    "sum over rows": (lambda x: x.sum((0, 1)) * x.sum((1, 0)), [draw(2, 150, 8)], ["sum_rows_v3"]),
+    "sum over rows of odd length": (lambda x: x.sum(0), [draw(130, 3, 3)], ["sum_rows_v2"]),
+    "sums over columns": (lambda x: x.sum(1), [draw(3, 4)], []),
+    "sums of another kind": (lambda x: x.sum(1, keepdim=True) + x.sum((0, 1), keepdim=True) + x.sum(-2, keepdim=True), [draw(4, 4)], []),
+    "what was added to rows": (lambda x, b: x + b, [draw(2, 70, 12), draw(12)], ["sum_rows_v3"]),
     "softmax": (lambda x: x.softmax(-1), [draw(3, 5, 9)], ["softmax_v4", "softmax_backward_v2"]),
     "softmax of long rows": (lambda x: x.softmax(-1), [draw(2, 1028)], ["softmax_v5", "softmax_backward_v3"]),
     "softmax of another dimension": (lambda x: x.softmax(0), [draw(5, 9)], []),
@@ -372,10 +377,36 @@ def test_dropout_of_what_the_kernel_does_not_take(kernels: list, options: dict, 
     assert bool(kernels) == (size == ())
 
 
+HALVES = {  # float16 is what autocast makes of them
+    name: (call, [x.astype(np.float16) for x in arrays], used)
+    for name, (call, arrays, used) in CASES.items()
+    if name in ("gelu", "gelu tanh", "causal attention", "attention of a view", "attention with a mask")
+} | {"sums over rows": (lambda x: x.sum((0, 1)), [draw(3, 50, 7).astype(np.float16)], ["sum_rows"])}
+
+
+@pytest.mark.parametrize("name", HALVES)
+def test_halves_are_computed_as_floats(kernels: list, name: str) -> None:
+    call, arrays, used = HALVES[name]
+    found = results(call, arrays, "cuda")
+    with use_fast_paths(False):
+        expected = results(call, [x.astype(np.float64) for x in arrays], "cpu")
+    for mine, right in zip(found, expected):
+        assert mine.dtype == np.float16
+        np.testing.assert_allclose(mine, right, rtol=2e-3, atol=2e-3)
+    assert any(launched.startswith(used[0]) for launched in kernels)
+
+
+def test_halves_among_floats_are_refused_as_by_the_formula(kernels: list) -> None:
+    q, k = mg.tensor(draw(2, 3, 4), device="cuda").half(), mg.tensor(draw(2, 3, 4), device="cuda")
+    with pytest.raises(RuntimeError, match="dtype"):
+        F.scaled_dot_product_attention(q, k, k)
+    assert not kernels
+
+
 @pytest.mark.parametrize("dtype", [mg.float64, mg.float16])
 def test_what_kernels_do_not_take_is_left_to_the_formulas(kernels: list, dtype: Any) -> None:
     x = mg.tensor(draw(4, 8), dtype=dtype, device="cuda")
-    for call in (lambda: F.layer_norm(x, (8,)), lambda: F.gelu(x), lambda: x.softmax(1), lambda: F.cross_entropy(x, mg.tensor([1, 2, 3, 0], device="cuda"))):
+    for call in (lambda: F.layer_norm(x, (8,)), lambda: x.softmax(1), lambda: F.cross_entropy(x, mg.tensor([1, 2, 3, 0], device="cuda"))):
         assert call().dtype == dtype
     assert F.layer_norm(mg.zeros(0, 8, device="cuda"), (8,)).shape == (0, 8) and not kernels
 

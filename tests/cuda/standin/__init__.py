@@ -41,6 +41,7 @@ def module() -> types.ModuleType:
 def installed(devices: int = 1) -> Iterator[types.ModuleType]:
     """`import cupy` gives the stand-in inside this block; nothing that is on the device lives on after it."""
     from minigrad import backend
+    from minigrad.cuda import memory
 
     cp = module()
     special = types.ModuleType("cupyx.scipy.special")
@@ -58,5 +59,6 @@ def installed(devices: int = 1) -> Iterator[types.ModuleType]:
         for name, old in before.items():
             sys.modules.pop(name) if old is None else sys.modules.update({name: old})
         backend.cupy.cache_clear()
+        memory._peaks.clear()
         backend._generators.clear()
         backend._generators.update(generators)

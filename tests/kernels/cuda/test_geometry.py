@@ -109,7 +109,7 @@ def test_no_column_is_no_launch(shape: tuple) -> None:
 
 
 def test_pieces() -> None:
-    assert adam.chunk_table([4096, 4097, 1]).tolist() == [[0, 0], [1, 0], [1, 1], [2, 0]]
+    assert adam.chunk_table(4096, 4097, 1).tolist() == [[0, 0], [1, 0], [1, 1], [2, 0]]
     assert gelu.ones(257).grid == (2,) and gelu.fours(1025).grid == (2,)
     assert embedding.by_columns(65, 40) == launcher.Launch((3, 1), (64,)) and embedding.by_columns(1, 300).grid == (1, 2)
     assert im2col.out_size((7, 8), (3, 2), (2, 3), (1, 0), (1, 2)) == (4, 2)
