@@ -6,7 +6,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --ed
 CHECKED := minigrad kernels tests benchmarks tutorials docs setup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types lessons docs docs-check mutants gpu test-cupy bench bench-variants bench-report bench-overhead bench-import wheel clean
+.PHONY: help demo test lint types lessons docs docs-check mutants gpu gpu-counters test-cupy bench bench-variants bench-report bench-overhead bench-import wheel clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -55,6 +55,9 @@ bench-report: $(VENV)/.bench ## tables and pictures of README.md and benchmarks/
 gpu: $(VENV)/.gpu ## on a machine with an NVIDIA card: the GPU tests, then benchmarks/gpu.py, which writes a row named after the card
 	$(BIN)/python -m pytest -n0 -m gpu tests/cuda
 	$(BIN)/python benchmarks/gpu.py
+
+gpu-counters: $(VENV)/.gpu ## on a machine with an NVIDIA card and Nsight Compute: what its counters say, to compare with the simulator
+	$(BIN)/python benchmarks/counters.py
 
 test-cupy: $(VENV)/.gpu ## the CUDA tests with the real CuPy (70 MB), which need no card: its arrays, its names, our kernels
 	$(BIN)/python -m pytest -n0 tests/cuda tests/kernels/test_launcher.py
