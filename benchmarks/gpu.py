@@ -41,6 +41,7 @@ HEADS = {"batch": 8, "heads": 12, "queries": 1024, "keys": 1024, "d": 64}
 IMAGES = {"batch": 32, "channels": 64, "size": (56, 56), "padding": (1, 1)}
 SQUARE = {"M": 4096, "N": 4096, "K": 4096}
 SHAPES: dict[str, dict[str, Any]] = {  # of each ladder, one that keeps a large card busy
+    "add_to_rows": {"rows": 32_768, "cols": 1024},
     "adam": {"sizes": (4_194_304,) * 8, "decay": 0.1, "decoupled": True},
     "attention": HEADS,
     "attention_backward": HEADS,

@@ -60,6 +60,7 @@ heads = lambda queries, keys, d, **more: {"batch": 1, "heads": 1, "queries": que
 # The shapes of which it must hold, by kernel.
 SHAPES: dict[str, list[dict[str, Any]]] = {
     "adam": [{"sizes": (65536, 8192)}],
+    "add_to_rows": [{"rows": 1024, "cols": 768}],
     "cross_entropy": [{"rows": 256, "cols": 1024}, {"rows": 128, "cols": 4096, "smoothing": 0.1}],
     "dropout": [{"n": 65536, "p": 0.2, "seed": 5, "offset": 0}],
     "embedding_backward": [{"tokens": 1024, "cols": 512, "rows": 3000}],
@@ -71,6 +72,7 @@ SHAPES: dict[str, list[dict[str, Any]]] = {
     "layer_norm_backward": [{"rows": r, "cols": c} for r, c in ((16384, 256), (8192, 768))],
     "softmax": [{"rows": 64, "cols": 1024}, {"rows": 8, "cols": 16384}, {"rows": 64, "cols": 512, "log": True}],
     "softmax_backward": [{"rows": 64, "cols": 512}, {"rows": 16, "cols": 4096, "log": True}],
+    "sum_rows": [{"rows": 4096, "cols": 768}, {"rows": 2048, "cols": 1536}],
     "attention": [heads(256, 256, 64), heads(192, 256, 64, causal=True), heads(128, 128, 128, causal=True)],
     "attention_backward": [heads(256, 256, 64), heads(128, 128, 64, causal=True), heads(96, 96, 128)],
 }

@@ -23,8 +23,11 @@ def by_columns(tokens: int, cols: int) -> Launch:
 
 
 V1 = Kernel("embedding_backward_v1", "embedding.cu", by_numbers)
-V2 = Kernel("embedding_backward_v2", "embedding.cu", by_columns)
-V3 = Kernel("embedding_backward_v3", "embedding.cu", lambda tokens, cols: by_columns(tokens, cols // 4))
+V2, JOIN_V2 = (Kernel(f"embedding_backward_{name}", "embedding.cu", by_columns) for name in ("v2", "join_v2"))
+V3, JOIN_V3 = (
+    Kernel(f"embedding_backward_{name}", "embedding.cu", lambda tokens, cols: by_columns(tokens, cols // 4))
+    for name in ("v3", "join_v3")
+)
 
 
 def backward(
@@ -47,8 +50,11 @@ def backward(
         launch(V1, (index, dy, dw, *numbers), tokens=index.size, cols=cols)
     else:
         order = xp.argsort(index, kind="stable")
-        given = (index[order], order.astype(np.int32), dy, dw, *numbers, int(onto is not None))
-        launch(V3 if step == "v3" else V2, given, tokens=index.size, cols=cols)
+        places, partial = index[order], xp.empty((2 * ceil_div(index.size, 32), cols), dy.dtype)
+        gather, join = (V3, JOIN_V3) if step == "v3" else (V2, JOIN_V2)
+        options = (*numbers, int(onto is not None))
+        launch(gather, (places, order.astype(np.int32), dy, dw, partial, *options), tokens=index.size, cols=cols)
+        launch(join, (places, partial, dw, *options), tokens=index.size, cols=cols)
     return dw
 
 
@@ -56,7 +62,7 @@ def _inputs(rng: Any, tokens: int, cols: int, rows: int, **options: Any) -> dict
     index = rng.integers(0, rows, tokens)
     index[: int(tokens * options.get("popular", 0.2))] = rows // 2  # a word that is everywhere
     if options.get("runs"):  # runs of equal tokens that begin exactly where a block does
-        index = np.arange(tokens) // options["runs"]
+        index = np.arange(tokens) // options["runs"] + options.get("first", 0)
     if options.get("strange"):  # no rows of the table; in order, -1 begins at this place
         strange = (-5,) * options["strange"] + (-1, -1, rows, rows, rows + 1, 1 << 40)
         index[-len(strange) :] = strange
@@ -89,6 +95,12 @@ CASES: tuple[Case, ...] = (
     {"tokens": 101, "cols": 7, "rows": 5, "strange": 2, "padding": 3, "onto": True},
     {"tokens": 96, "cols": 7, "rows": 3, "runs": 32, "onto": True},
     {"tokens": 70, "cols": 8, "rows": 5, "runs": 16, "onto": True},
+    {"tokens": 330, "cols": 12, "rows": 4, "popular": 0.8, "onto": True},  # a run of more blocks than are joined at a time
+    {"tokens": 290, "cols": 5, "rows": 4, "popular": 0.7, "padding": 0},
+    # Runs that reach behind their blocks, of tokens that have no row too; and runs that end where joining looks.
+    *({"tokens": 40 * 6, "cols": cols, "rows": 4, "runs": 40, "first": -1, "padding": 1} for cols in (8, 7)),
+    *({"tokens": 64 * 3, "cols": cols, "rows": 3, "runs": 64} for cols in (8, 7)),
+    *({"tokens": tokens, "cols": cols, "rows": 3, "popular": 1.0} for tokens in (129, 160, 256) for cols in (4, 1)),
 )  # fmt: skip
 
 EMBEDDING_BACKWARD = Ladder(
@@ -96,9 +108,9 @@ EMBEDDING_BACKWARD = Ladder(
     file="embedding.cu",
     steps=(
         Step("v1", "atomics: a row is fetched and stored as often as its token occurs", _step("v1"), (V1,)),
-        Step("v2", "sorted tokens: sums grow in registers and are stored once, in the same order in every run",
-             _step("v2"), (V2,)),
-        Step("v3", "16 bytes at a time", _step(""), (V3, V2), used=True),
+        Step("v2", "sorted tokens: sums grow in registers, in the same order in every run; long runs are shared by blocks",
+             _step("v2"), (V2, JOIN_V2)),
+        Step("v3", "16 bytes at a time", _step(""), (V3, V2, JOIN_V3, JOIN_V2), used=True),
     ),
     inputs=_inputs,
     reference=_reference,

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import adam as _adam
+from . import add_to_rows as _add_to_rows
 from . import attention as _attention
 from . import cross_entropy as _cross_entropy
 from . import dropout as _dropout
@@ -240,6 +241,15 @@ def attention_backward(
 
 
 # ---------------------------------------------------------------------------------------------------------- products
+
+
+def with_bias(a: Array, b: Array, bias: Array) -> Any:
+    """`a @ b + bias`, the product by the library, the bias added in place by a kernel."""
+    if not takes(a, b, bias):
+        return NotImplemented
+    out = dense(a @ b)
+    _add_to_rows.add_to_rows(out.reshape(-1, len(bias)), dense(bias))
+    return out
 
 
 def product(a: Array, b: Array, bias: Any = None, *, tf32: bool = False) -> Any:

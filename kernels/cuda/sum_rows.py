@@ -77,7 +77,7 @@ SUM_ROWS = Ladder(
     reference=_reference,
     cases=(
         {"rows": 1, "cols": 1}, {"rows": 7, "cols": 33}, {"rows": 8, "cols": 4}, {"rows": 9, "cols": 132},
-        {"rows": 128, "cols": 260}, {"rows": 129, "cols": 31}, {"rows": 1000, "cols": 8},
+        {"rows": 128, "cols": 260}, {"rows": 129, "cols": 31}, {"rows": 1000, "cols": 8}, {"rows": 5, "cols": 8},
         {"rows": 300, "cols": 128, "moved": True}, {"rows": 140_000, "cols": 4}, {"rows": 20_000, "cols": 1},
     ),
     example={"rows": 4096, "cols": 768},

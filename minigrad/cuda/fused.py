@@ -49,17 +49,20 @@ def _offer(cp: Any) -> None:
     reduction._log_softmax_slope.kernels[cp.ndarray] = _later("log_softmax_slope")
     indexing._scatter.kernels[cp.ndarray] = _later("add_rows")
     autograd.sum_first.kernels[cp.ndarray] = _later("sum_first")
+    linalg._product.kernels[cp.ndarray] = _product
 
 
 optimizer.STEPS["cuda"] = _later("step")
 
 
-_precision = "highest"
+_precision, _library = "highest", "cublas"
 
 
-def _product(*arrays: Any) -> Any:
+def _product(a: Any, b: Any, bias: Any = None) -> Any:
+    if _library == "cublas":
+        return NotImplemented if bias is None else _engine().with_bias(a, b, bias)
     tf32 = _precision != "highest" and get_device_capability() >= (8, 0)
-    return _engine().product(*arrays, tf32=tf32)
+    return _engine().product(a, b, bias, tf32=tf32)
 
 
 def get_float32_matmul_precision() -> str:
@@ -108,9 +111,7 @@ def preferred_blas_library(backend: str | None = None) -> str:
     """
     if backend not in (None, "cublas", "minigrad"):
         raise ValueError(f"preferred_blas_library: expected 'cublas' or 'minigrad', got {backend!r}")
-    arrays = places.cupy().ndarray
-    if backend == "minigrad":
-        linalg._product.kernels[arrays] = _product
-    elif backend == "cublas":
-        linalg._product.kernels.pop(arrays, None)
-    return "minigrad" if arrays in linalg._product.kernels else "cublas"
+    global _library
+    places.cupy()
+    _library = backend or _library
+    return _library

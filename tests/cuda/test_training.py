@@ -168,4 +168,4 @@ def test_checkpoints_go_on_where_they_were(kernels, tmp_path, fast: bool) -> Non
         model.load_state_dict(loaded["model"])
         mg.default_generator(x.device).set_state(loaded["rng"])
         assert model(x).tolist() == a != model(x).tolist()
-    assert kernels == ["dropout_v2"] * 4 * fast
+    assert [name for name in kernels if name.startswith("dropout")] == ["dropout_v2"] * 4 * fast

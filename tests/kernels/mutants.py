@@ -35,8 +35,9 @@ TRIALS = ("fast", "checked")  # fast is a tenth of the time, and kills nearly al
 EQUIVALENT: list[tuple[str, str]] = [
     (r"^gelu.*: if \(i \+ 4 <= n\)", "the last four numbers are then done one by one"),
     (r"^embedding.*: for \(int i = begin", "each block has a token"),
-    (r"^embedding.*: row = next, ", "two turns of the loop stand in a row, and in the second i is odd"),
-    (r"^embedding.*: if \(!mine && i >= begin \+ 32\) return", "looks at one token more, and leaves it"),
+    (r"^sum_rows_v1: for \(int r = 0", "there is a row"),
+    (r"^add_to_rows_v2: for \(int first = ", "in a turn without a row nothing is read or stored"),
+    (r"^add_to_rows_v2: if \(first \+ 8 \* i < rows\) v", "the first of four is there, says the loop"),
     (r"(softmax|cross_entropy).*: (bool held|if \(HOLD)", "either way is right, and 513 or 1,025 numbers are not wide"),
     (r"(softmax_v5|softmax_backward_v3|cross_entropy_v4): if \(c < ", "a row has more than two fours for each thread"),
     (r"(softmax_v5|softmax_backward_v3|cross_entropy_v4): for \(int c", "a row has a number for each thread, and more"),
