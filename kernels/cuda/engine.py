@@ -49,6 +49,11 @@ def rows(array: Array, width: int) -> Array:
     return dense(array).reshape(-1, width)
 
 
+def shaped(array: Array, shape: tuple[int, ...]) -> Array:
+    """The array in a shape; itself, not a view, if it has that: a gradient that nobody else sees is given away uncopied."""
+    return array if array.shape == shape else array.reshape(shape)
+
+
 def halves(kernel: Callable) -> Callable:
     """Float16 too, as autocast makes it: computed in float32, so that only what comes and goes is rounded."""
 
@@ -86,7 +91,7 @@ def sum_first(x: Array, axes: Any) -> Any:
         return total if total is NotImplemented else total.astype(x.dtype)
     if not takes(x) or not 0 < count < x.ndim:
         return NotImplemented
-    return _sum_rows.sum_rows(rows(x, math.prod(x.shape[count:]))).reshape(x.shape[count:])
+    return shaped(_sum_rows.sum_rows(rows(x, math.prod(x.shape[count:]))), x.shape[count:])
 
 
 def sum(x: Array, *, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
@@ -115,7 +120,7 @@ def layer_norm_backward(
     width = math.prod(x.shape[len(x.shape) - len(dims) :])
     flat = None if weight is None else dense(weight).reshape(-1)
     gx, gw, gb = _layer_norm.backward(rows(x, width), flat, rows(g, width), stats)
-    gw, gb = (None if a is None else b.reshape(a.shape) for a, b in ((weight, gw), (bias, gb)))
+    gw, gb = (None if a is None else shaped(b, a.shape) for a, b in ((weight, gw), (bias, gb)))
     return [gx.reshape(x.shape), gw, gb]
 
 
@@ -133,7 +138,7 @@ def rms_norm_backward(
     width = math.prod(x.shape[len(x.shape) - len(dims) :])
     flat = None if weight is None else dense(weight).reshape(-1)
     gx, gw, _ = _layer_norm.backward(rows(x, width), flat, rows(g, width), stats, rms=True)
-    return [gx.reshape(x.shape), None if weight is None else gw.reshape(weight.shape)]
+    return [gx.reshape(x.shape), None if weight is None else shaped(gw, weight.shape)]
 
 
 # -------------------------------------------------------------------------------------------- activations and losses

@@ -18,11 +18,13 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from minigrad.written import compiled
 
 FOLDER = Path(__file__).parent
 OPTIONS = ("--std=c++17",)
@@ -44,7 +46,7 @@ class Launch(NamedTuple):
     shared: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Kernel:
     """A kernel as Python knows it.
 
@@ -65,6 +67,11 @@ class Kernel:
         """What it takes, as its source says."""
         return signatures(self.file)[self.name]
 
+    @cached_property
+    def pack(self) -> Callable[..., tuple]:
+        """What `arguments` does, as a text made for this kernel: print(kernel.pack.text)."""
+        return _pack(self)
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -73,12 +80,6 @@ class Parameter:
     name: str
     dtype: np.dtype | None
     pointer: bool
-
-    @cached_property
-    def limits(self) -> tuple[int, int]:
-        """The smallest and the largest number that it takes, of an integer."""
-        assert self.dtype is not None
-        return int(np.iinfo(self.dtype).min), int(np.iinfo(self.dtype).max)
 
 
 def ceil_div(n: int, size: int) -> int:
@@ -131,7 +132,6 @@ def _parameter(kernel: str, text: str) -> Parameter:
 # ------------------------------------------------------------------------------------------------------- arguments
 
 
-_NULL = np.uintp(0)
 _NUMBERS: dict[str, Any] = {"f": (int, float), "b": bool, "i": int, "u": int}  # of Python, for a kind of dtype
 
 
@@ -148,9 +148,7 @@ def _fail(kernel: Kernel, parameter: Parameter, expected: str, got: str) -> Type
     return TypeError(f"kernel {kernel.name}: {parameter.name!r} must be {expected}, got {got}")
 
 
-def _pointer(kernel: Kernel, parameter: Parameter, value: Any) -> Any:
-    if value is None:
-        return _NULL
+def _pointer(kernel: Kernel, parameter: Parameter, value: Any) -> None:
     try:
         dtype, size, contiguous = value.dtype, value.size, value.flags.c_contiguous
     except AttributeError:
@@ -161,7 +159,6 @@ def _pointer(kernel: Kernel, parameter: Parameter, value: Any) -> Any:
         raise _fail(kernel, parameter, "contiguous", f"strides {value.strides} for shape {value.shape}")
     if size > MOST and not kernel.wide:
         raise ValueError(f"kernel {kernel.name}: {parameter.name!r} has {size} elements, more than its 32-bit indices reach")
-    return value
 
 
 def _same_bits(parameter: np.dtype, array: np.dtype) -> bool:
@@ -177,12 +174,12 @@ def _value(kernel: Kernel, parameter: Parameter, value: Any) -> Any:
         return value
     if not isinstance(value, _NUMBERS[dtype.kind]) or (isinstance(value, bool) and dtype.kind in "iu"):
         raise _fail(kernel, parameter, f"a number of {dtype}", type(value).__name__)
-    if dtype.kind in "iu" and not parameter.limits[0] <= value <= parameter.limits[1]:
+    if dtype.kind in "iu" and not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
         raise ValueError(f"kernel {kernel.name}: {parameter.name!r} is {value}, which does not fit in {dtype}")
     return dtype.type(value)
 
 
-def arguments(kernel: Kernel, args: tuple) -> list[Any]:
+def arguments(kernel: Kernel, args: tuple) -> tuple:
     """The arguments as the kernel takes them: every number in its own size, None as a null pointer.
 
     Raises:
@@ -193,7 +190,26 @@ def arguments(kernel: Kernel, args: tuple) -> list[Any]:
     if len(args) != len(parameters):
         names = ", ".join(parameter.name for parameter in parameters)
         raise TypeError(f"kernel {kernel.name}: expected {len(parameters)} arguments ({names}), got {len(args)}")
-    return [(_pointer if p.pointer else _value)(kernel, p, value) for p, value in zip(parameters, args)]
+    return kernel.pack(*args)
+
+
+def _pack(kernel: Kernel) -> Any:
+    """A text that lets through what is usual; `_pointer` and `_value` have the rest, and what there is to say."""
+    lines, here = [], {"kernel": kernel, "pointer": _pointer, "value": _value, "null": np.uintp(0), "MOST": MOST}
+    for i, p in enumerate(kernel.parameters):
+        here |= {f"p{i}": p, f"dtype{i}": p.dtype, f"number{i}": p.dtype and p.dtype.type}
+        if p.pointer:
+            usual = f"getattr(a{i}, 'dtype', None) is dtype{i} and a{i}.flags.c_contiguous and a{i}.size <= MOST"
+            lines.append(f"if a{i} is None: a{i} = null\n    elif not ({usual}): pointer(kernel, p{i}, a{i})")
+        elif p.dtype is not None and p.dtype.kind in "iu":
+            low, high = np.iinfo(p.dtype).min, np.iinfo(p.dtype).max
+            usual = f"number{i}(a{i}) if type(a{i}) is int and {low} <= a{i} <= {high}"
+            lines.append(f"a{i} = {usual} else value(kernel, p{i}, a{i})")
+        else:
+            lines.append(f"a{i} = value(kernel, p{i}, a{i})")
+    names = ", ".join(f"a{i}" for i in range(len(kernel.parameters)))
+    text = "\n    ".join([f"def pack({names}):", *lines, f"return ({names}{',' if names else ''})"])
+    return compiled("pack", text, f"arguments of {kernel.name}", globals(), here)
 
 
 def check_geometry(kernel: Kernel, launch: Launch) -> None:
@@ -250,6 +266,14 @@ def most_shared(array: Any) -> int:
     return _shared[cp, number]
 
 
+@lru_cache(1024)  # training asks for the same again and again
+def _how(kernel: Kernel, **sizes: int) -> Launch:
+    how = kernel.geometry(**sizes)
+    if 0 not in how.grid:
+        check_geometry(kernel, how)
+    return how
+
+
 def launch(kernel: Kernel, args: tuple, **sizes: int) -> None:
     """Start a kernel on the current stream.
 
@@ -262,11 +286,9 @@ def launch(kernel: Kernel, args: tuple, **sizes: int) -> None:
         TypeError, ValueError: what the kernel does not take; the message names it.
         RuntimeError: the source does not compile here, or there is no device.
     """
-    given = arguments(kernel, args)
-    how = kernel.geometry(**sizes)
+    given, how = arguments(kernel, args), _how(kernel, **sizes)
     if 0 in how.grid:
         return
-    check_geometry(kernel, how)
     try:
         function = _function(kernel)
     except Exception as error:
@@ -274,4 +296,4 @@ def launch(kernel: Kernel, args: tuple, **sizes: int) -> None:
         raise RuntimeError(f"kernel {kernel.name}: {kernel.file} could not be compiled ({error}){hint}") from error
     if how.shared > 48 * 1024 and function.max_dynamic_shared_size_bytes < how.shared:
         function.max_dynamic_shared_size_bytes = how.shared
-    function(how.grid, how.block, tuple(given), shared_mem=how.shared)
+    function(how.grid, how.block, given, shared_mem=how.shared)

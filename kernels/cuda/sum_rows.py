@@ -41,10 +41,10 @@ def sum_rows(x: Any, launch: Any = launch, step: str | None = None) -> Any:
     kernel = {"v2": V2, "v3": V3}[step or ("v3" if wide(cols, x) else "v2")]
     while True:
         count = kernel.geometry(rows=rows, cols=cols).grid[1]
-        out = xp.empty((count, cols), x.dtype)
+        out = xp.empty((count, cols) if count > 1 else cols, x.dtype)
         launch(kernel, (x, out, rows, cols, ceil_div(rows, count)), rows=rows, cols=cols)
         if count == 1:
-            return out.reshape(cols)
+            return out
         x, rows = out, count
 
 

@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
+from minigrad.kernels.ladder import ladders
 
 import minigrad as mg
-from minigrad.kernels.ladder import ladders
 
 from .test_kernels import kernels, modules
 
