@@ -128,7 +128,7 @@ QUANTITIES = (
         only="matmul_tf32",
     ),
     *(of_global(what, opcodes, *unit) for what, opcodes in ACCESSES.items() for unit in UNITS.items()),
-    *of_shared("loads", "ld", f"{ARBITER}, and fewer where lanes of a 16-byte load read the same"),
+    *of_shared("loads", "ld", f"{ARBITER}, and fewer where its compiler makes one load of several"),
     *of_shared("stores", "st", ARBITER),
     Quantity("registers", "Resources.registers", machine(lambda used: used.registers), ("launch__registers_per_thread",)),
     Quantity(

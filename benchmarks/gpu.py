@@ -241,12 +241,6 @@ def _step(ladder: Ladder, step: Step, case: dict[str, Any], given: dict[str, Any
     return line
 
 
-def copy_rate(quick: bool) -> float:
-    """Gigabytes that a plain copy of 256 MiB reads and writes in a second: the most that a kernel of memory can reach."""
-    x = backend.cupy().ones(1024 if quick else 67_108_864, np.float32)
-    return round(2 * x.nbytes / milliseconds(x.copy, 20) / 1e6, 1)
-
-
 def card() -> dict[str, Any]:
     """What the numbers belong to."""
     cp, torch = backend.cupy(), opponent()
@@ -300,8 +294,7 @@ def section(found: dict[str, Any]) -> list[str]:
         f"## {found['card']}",
         "",
         f"Capability {found['capability']}, {found['multiprocessors']} multiprocessors, driver {found['driver']}, CUDA "
-        f"{found['cuda']}, CuPy {found['cupy']}, PyTorch {found['torch']}, minigrad {found['minigrad']}; {found['when']}. "
-        f"A plain copy of 256 MiB moves {found['copy_gigabytes_per_second']:.0f} GB/s there.",
+        f"{found['cuda']}, CuPy {found['cupy']}, PyTorch {found['torch']}, minigrad {found['minigrad']}; {found['when']}.",
         "",
         "### Beside cuBLAS and PyTorch",
         "",
@@ -317,8 +310,7 @@ HEADING = """# Measured on cards
 
 Written by `python benchmarks/gpu.py --report` from the files beside it, each of which `make gpu` measured on the card that
 it is named after. **Ratio** is the time of minigrad divided by PyTorch's: below 1 minigrad is faster. A **rate** takes what
-must be moved or computed at least, so that it can be held against the card's own; a kernel that waits for memory can do no
-better than a plain copy. **By formulas** is the same without our kernels, by CuPy's own functions alone. The ladders are
+must be moved or computed at least, so that it can be held against the card's own. **By formulas** is the same without our kernels, by CuPy's own functions alone. The ladders are
 their kernels alone, without allocations and without the sorting that embedding_backward needs from v2 on. What takes a few
 hundredths of a millisecond measures the host, which starts the kernels, not the card. Products of float32 are exact; only
 matmul_tf32 uses tensor cores, and PyTorch's attention, which multiplies on them three times to be exact.
@@ -355,7 +347,7 @@ def main(argv: list[str] | None = None) -> int:
     for part in (rows_of, attentions, gpt_steps):
         lines += part(torch, args.quick, repeats)
     rungs = [line for ladder in ladders().values() for line in steps_of(ladder, args.quick)]
-    result = {**card(), "copy_gigabytes_per_second": copy_rate(args.quick), "rows": lines, "ladders": rungs}
+    result = {**card(), "rows": lines, "ladders": rungs}
     name = "-".join(result["card"].lower().split()) + ".json"
     out = args.out or (None if args.quick else RESULTS / name)
     if out is not None:

@@ -9,6 +9,7 @@ compiler. The rows of others are quoted, with where they come from.
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from collections.abc import Iterable, Iterator
@@ -225,6 +226,17 @@ def percent(values: list[float], digits: int = 0) -> str:
     return slashed([f"{100 * value:.{digits}f}" for value in values])
 
 
+def on_cards(ladder: Ladder, step: Step) -> str:
+    """Its GFLOP/s on the cards that gpu.py has measured, 4096 x 4096 x 4096."""
+    found = []
+    for path in sorted((README.parents[1] / "benchmarks" / "results" / "gpu").glob("*.json")):
+        card = json.loads(path.read_text(encoding="utf-8"))
+        for line in card.get("ladders", ()):
+            if (line["kernel"], line["step"]) == (ladder.name, step.name):
+                found.append(f"{1000 * line['teraflops']:.0f} ({card['card'].split()[1]})")
+    return ", ".join(found) or "not measured"
+
+
 def matmul_row(ladder: Ladder, step: Step) -> list[str]:
     """A step of the product in the columns of MATMUL_HEAD."""
     measured = report.measure(ladder, step, ladder.example)
@@ -233,7 +245,7 @@ def matmul_row(ladder: Ladder, step: Step) -> list[str]:
     used = resources(record.kernel, record.how)
     loads = used[1].ffma_per_lds
     return [
-        f"{ladder.name} {step.name}", "not measured", slashed([r.registers for r in used]),
+        f"{ladder.name} {step.name}", on_cards(ladder, step), slashed([r.registers for r in used]),
         str(used[0].shared + record.how.shared),
         percent([r.occupancy for r in used]), percent([r.ffma_share for r in used], 1),
         "no LDS" if math.isinf(loads) else f"{loads:.1f}", f"{cost.efficiency:.0%}", f"{cost.sectors / issued:.3f}",

@@ -17,7 +17,8 @@ MOST_ROWS = 16
 LEGEND = (
     "Each colored cell is a word of 4 bytes and the lane of a warp that touches it first; gray words are fetched and not "
     "used. Global memory: a row is 128 bytes, a frame is a sector of 32. Shared memory: a column is a bank, and every "
-    "further row costs another wavefront (wide accesses go by halves or quarters of the warp)."
+    "further row costs another wavefront (wide accesses go by halves or quarters of the warp, loads by twice as much where "
+    "lanes read the same in pairs)."
 )
 STYLE = (
     "body{font:15px sans-serif;margin:2em;max-width:70em}pre{overflow:auto}svg text{font:11px monospace}h3{margin-bottom:2px}"

@@ -138,6 +138,41 @@ def test_wide_accesses_to_shared_memory_go_by_quarters():
     assert (total.wavefronts, total.ideal_wavefronts) == (8, 4)
 
 
+LANES = np.arange(32)
+PATTERNS = {  # in units of what a lane reads or stores, -1 for one that does not; wavefronts as an H100's counters have them:
+    # of loads of 4, 8 and 16 bytes, and of stores of 8 and 16
+    "all the same": (0 * LANES, 1, 1, 2, 2, 4),
+    "all different": (LANES, 1, 2, 4, 2, 4),
+    "neighbours read the same": (LANES >> 1, 1, 1, 2, 2, 4),
+    "neighbours but one read the same": (np.where(LANES == 5, 9, LANES >> 1), 1, 2, 5, 2, 5),
+    "neighbours read the same, one does not read": (np.where(LANES == 5, -1, LANES >> 1), 1, 1, 2, 2, 4),
+    "neighbours read the same in a half": (np.where(LANES < 16, LANES >> 1, LANES), 1, 2, 4, 2, 4),
+    "lanes two apart read the same": (LANES >> 2 << 1 | LANES & 1, 1, 1, 2, 2, 4),
+    "lanes four apart read the same": (LANES >> 3 << 2 | LANES & 3, 1, 2, 4, 2, 4),
+    "lanes eight apart read the same": (LANES >> 4 << 3 | LANES & 7, 1, 2, 4, 2, 4),
+    "every second lane": (np.where(LANES % 2, -1, LANES), 1, 2, 4, 2, 4),
+    "four places in one bank": (8 * (LANES & 3), 1, 4, 16, 4, 16),
+    "eight places in one bank, by fours": (8 * (LANES >> 2), 2, 4, 8, 4, 8),
+}
+
+
+@pytest.mark.parametrize("what", PATTERNS)
+def test_wavefronts_are_those_of_a_card(what: str):
+    places, *wanted = PATTERNS[what]
+    found = []
+    for access, values in (("ld", 1), ("ld", 2), ("ld", 4), ("st", 2), ("st", 4)):
+        registers = ", ".join(f"%r{k}" for k in range(3, 3 + values))
+        kind, operands = (f".v{values}" if values > 1 else ""), "{" + registers + "}" if values > 1 else registers
+        body = f""".shared .align 16 .b8 buffer[4096]; ld.param.u64 %rd0, [x]; mov.u32 %r0, %tid.x; mul.wide.u32 %rd1, %r0, 4;
+            add.u64 %rd0, %rd0, %rd1; ld.global.u32 %r1, [%rd0]; setp.ne.u32 %p0, %r1, 0xffffffff; mov.u32 %r2, buffer;
+            add.u32 %r2, %r2, %r1; @%p0 {access}.shared{kind}.u32 """
+        body += f"{operands}, [%r2];" if access == "ld" else f"[%r2], {operands};"
+        at = np.where(places < 0, 2**32 - 1, places * 4 * values).astype(np.uint32)
+        result = module(kernel_text(body, ".param .u64 x")).get("k").launch((1,), (32,), (at,), mode="checked")
+        found.append(result.counts.totals().wavefronts)
+    assert found == wanted
+
+
 def test_fast_mode_is_safe():
     """No address of a kernel ever reaches memory that is not its own: fast mode raises, too."""
     for name in ("beyond an array", "before an array", "null pointer", "beyond shared memory"):

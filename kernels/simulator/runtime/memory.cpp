@@ -99,7 +99,7 @@ template <class T, int N> static void load(Warp& w, const Instruction& i) {
   constexpr int size = sizeof(T) * N;
   Access a = locate(w, i, i.r[N], size, false);
   if (w.checked) {
-    count_access(w, i, a, size);
+    count_access(w, i, a, size, true);
     for (int l = 0; l < LANES; l++)
       if (a.lanes >> l & 1) watch_read(w, i, a, l, size);
   }

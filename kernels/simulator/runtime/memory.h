@@ -10,7 +10,7 @@ struct Access {
 };
 
 Access locate(Warp& w, const Instruction& i, uint32_t address, int size, bool writes);
-void count_access(Warp& w, const Instruction& i, const Access& a, int size);
+void count_access(Warp& w, const Instruction& i, const Access& a, int size, bool load = false);
 void watch_read(Warp& w, const Instruction& i, const Access& a, int lane, int size);
 void watch_write(Warp& w, const Instruction& i, const Access& a, int lane, int size, const void* value, bool flight = false);
 void watch_atomic(Warp& w, const Instruction& i, const Access& a, int lane, int size);
