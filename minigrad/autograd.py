@@ -135,8 +135,9 @@ def leaf(tensor: Tensor) -> Node:
 # ------------------------------------------------------------------------------------------------ the chain rule
 
 
-sum_first = with_kernel(lambda g, axes: kernels.sum(g, dim=axes), least=kernels.sums.LARGE)(
-    lambda g, axes: np.add.reduce(g, axes) if type(g) is ndarray else g.sum(axes)
+_reduce, _LARGE = np.add.reduce, kernels.sums.LARGE
+sum_first = with_kernel(lambda g, axes: kernels.sum(g, dim=axes))(
+    lambda g, axes: _reduce(g, axes) if type(g) is ndarray else g.sum(axes)
 )
 _plus = with_kernel(kernels.add, least=kernels.pointwise.SMALL)(lambda before, g: before + g)
 
@@ -145,7 +146,8 @@ def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
     """Sum a gradient over the axes that broadcasting had added or stretched: its adjoint."""
     lead = g.ndim - len(shape)
     if lead and g.shape[lead:] == shape:
-        return sum_first(g, 0 if lead == 1 else tuple(range(lead)))
+        axes: Any = 0 if lead == 1 else tuple(range(lead))
+        return _reduce(g, axes) if type(g) is ndarray and g.size < _LARGE else sum_first(g, axes)
     axes = tuple(range(lead)) + tuple(i + lead for i, n in enumerate(shape) if n == 1 and g.shape[i + lead] != 1)
     if axes:
         g = g.sum(axes, keepdim=True) if isinstance(g, Tensor) else g.sum(axis=axes, keepdims=True)
@@ -316,7 +318,7 @@ def _differentiate(
 
 def _collect(tensor: Tensor, g: Any) -> None:
     """Add a complete gradient to a leaf's `.grad`, which always owns its memory."""
-    if tensor.grad is None and not isinstance(g, (Tensor, np.generic)):
+    if tensor.grad is None and (type(g) is ndarray or backend.is_array(g)):
         tensor.grad = grad = object.__new__(Tensor)
         # Given away uncopied if nobody else can see it. PyTorch, too, asks the reference count.
         alone = sys.getrefcount(g) <= _ALONE and g.base is None and g.flags.c_contiguous
