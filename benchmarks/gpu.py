@@ -310,10 +310,11 @@ HEADING = """# Measured on cards
 
 Written by `python benchmarks/gpu.py --report` from the files beside it, each of which `make gpu` measured on the card that
 it is named after. **Ratio** is the time of minigrad divided by PyTorch's: below 1 minigrad is faster. A **rate** takes what
-must be moved or computed at least, so that it can be held against the card's own. **By formulas** is the same without our kernels, by CuPy's own functions alone. The ladders are
-their kernels alone, without allocations and without the sorting that embedding_backward needs from v2 on. What takes a few
-hundredths of a millisecond measures the host, which starts the kernels, not the card. Products of float32 are exact; only
-matmul_tf32 uses tensor cores, and PyTorch's attention, which multiplies on them three times to be exact.
+must be moved or computed at least, so that it can be held against the card's own. **By formulas** is the same without our
+kernels, by CuPy's own functions alone. The ladders are their kernels alone, without allocations and without the sorting that
+embedding_backward needs from v2 on. What takes a few hundredths of a millisecond measures the host, which starts the
+kernels, not the card. Products of float32 are exact; only matmul_tf32 uses tensor cores, and PyTorch's attention, which
+multiplies on them three times to be exact.
 """
 
 
