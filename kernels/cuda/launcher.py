@@ -199,7 +199,7 @@ def _pack(kernel: Kernel) -> Any:
     for i, p in enumerate(kernel.parameters):
         here |= {f"p{i}": p, f"dtype{i}": p.dtype, f"number{i}": p.dtype and p.dtype.type}
         if p.pointer:
-            usual = f"getattr(a{i}, 'dtype', None) is dtype{i} and a{i}.flags.c_contiguous and a{i}.size <= MOST"
+            usual = f"getattr(a{i}, 'dtype', 0) is dtype{i} and a{i}.flags.c_contiguous and a{i}.size <= MOST"
             lines.append(f"if a{i} is None: a{i} = null\n    elif not ({usual}): pointer(kernel, p{i}, a{i})")
         elif p.dtype is not None and p.dtype.kind in "iu":
             low, high = np.iinfo(p.dtype).min, np.iinfo(p.dtype).max

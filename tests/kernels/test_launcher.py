@@ -90,6 +90,13 @@ def test_what_does_not_fit_is_refused(what: str, probe) -> None:
     assert not probe
 
 
+def test_any_memory_is_an_array_too() -> None:
+    bounded = Kernel("bounded", "probe.cu", lambda: Launch((1,), (1,)))
+    given = [np.zeros(2), np.zeros(2, np.uint8), 1, 1, True, np.zeros(2, np.float16), 3.0, np.zeros(1, np.uint64), 7, 3]
+    with pytest.raises(TypeError, match="kernel bounded: 'any' must be an array, got float"):
+        arguments(bounded, tuple(given))
+
+
 def test_arrays_that_32_bit_indices_do_not_reach(probe) -> None:
     huge = np.lib.stride_tricks.as_strided(np.zeros(1, np.float32), (2**31,), (0,))
     flags = types.SimpleNamespace(c_contiguous=True)
