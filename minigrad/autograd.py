@@ -322,7 +322,7 @@ def _collect(tensor: Tensor, g: Any) -> None:
         tensor.grad = grad = object.__new__(Tensor)
         # Given away uncopied if nobody else can see it. PyTorch, too, asks the reference count.
         alone = sys.getrefcount(g) <= _ALONE and g.base is None and g.flags.c_contiguous
-        grad.array = g if alone else g.copy()
+        grad.array = g if alone else g.copy() if type(g) is ndarray else backend.namespace(g).array(g, order="C")
     elif isinstance(g, Tensor):
         tensor.grad = g if tensor.grad is None else tensor.grad + g
     elif tensor.grad is None:

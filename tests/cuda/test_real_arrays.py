@@ -56,6 +56,8 @@ def launched(cp: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(launcher, "compiler", compile)
     monkeypatch.setattr(backend, "cupy", lambda: cp)
+    for offer in backend._offers:
+        offer(cp)
     library = Copying(cp)
     monkeypatch.setattr(backend, "namespace", lambda array: np if isinstance(array, (np.ndarray, np.generic)) else library)
     return names
