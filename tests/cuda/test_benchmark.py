@@ -33,6 +33,7 @@ def test_without_a_card_it_says_so(gpu, capsys) -> None:
 
 def test_it_measures_and_labels(gpu, kernels, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setattr(gpu, "milliseconds", lambda call, *args, **kwargs: (call(), 0.5)[1])
+    monkeypatch.setattr(gpu, "opponent", lambda: None)  # PyTorch would want a card
     assert gpu.main(["--quick", "--out", str(tmp_path / "row.json")]) == 0
     found = json.loads((tmp_path / "row.json").read_text())
     assert found["card"] == "Stand-in" and found["capability"] == "sm_90" and found["label"] == "measured" and found["torch"] is None
