@@ -200,18 +200,12 @@ def run_all(everything: bool) -> dict[str, Any]:
             continue
         try:
             given = ladder.inputs(np.random.default_rng(len(str(dict(case)))), **case)
-            step.run(partial(launch_and_note, notes, about), case, **{key: on_card(value) for key, value in given.items()})
+            given = {key: launcher.on_card(value) for key, value in given.items()}
+            step.run(partial(launch_and_note, notes, about), case, **given)
             mg.cuda.synchronize()
         except Exception as problem:
             failed[name] = f"{type(problem).__name__}: {problem}"
     return {**found, "sources": sources(), "failed": failed, "launches": notes}
-
-
-def on_card(given: Any) -> Any:
-    """An input with its arrays copied to the card."""
-    if isinstance(given, (list, tuple)):
-        return type(given)(on_card(item) for item in given)
-    return backend.cupy().asarray(given) if isinstance(given, np.ndarray) else given
 
 
 def card() -> dict[str, Any]:

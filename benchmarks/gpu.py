@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from minigrad.kernels.cuda.launcher import launch
+from minigrad.kernels.cuda.launcher import launch, on_card
 from minigrad.kernels.ladder import Ladder, Step, ladders
 
 import minigrad as mg
@@ -198,12 +198,6 @@ def gpt_steps(torch: Any, quick: bool, repeats: int) -> list[dict[str, Any]]:
                 times[who] = milliseconds(step, max(1, repeats // 5), library.cuda)
         lines.append(row(name, dict(zip(names, size)), times))
     return lines
-
-
-def on_card(value: Any) -> Any:
-    if isinstance(value, list):
-        return [on_card(x) for x in value]
-    return backend.cupy().asarray(value) if isinstance(value, np.ndarray) else value
 
 
 def steps_of(ladder: Ladder, quick: bool) -> Iterator[dict[str, Any]]:

@@ -266,6 +266,15 @@ def most_shared(array: Any) -> int:
     return _shared[cp, number]
 
 
+def on_card(value: Any) -> Any:
+    """An input of a ladder, with its arrays, and those in lists, copied to the card."""
+    from minigrad import backend
+
+    if isinstance(value, list):
+        return [on_card(item) for item in value]
+    return backend.cupy().asarray(value) if isinstance(value, np.ndarray) else value
+
+
 @lru_cache(1024)  # training asks for the same again and again
 def _how(kernel: Kernel, **sizes: int) -> Launch:
     how = kernel.geometry(**sizes)

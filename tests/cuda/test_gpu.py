@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from minigrad.kernels import cuda as folder
-from minigrad.kernels.cuda.launcher import launch
+from minigrad.kernels.cuda.launcher import launch, on_card
 from minigrad.kernels.ladder import Ladder
 
 import minigrad as mg
@@ -64,12 +63,6 @@ def test_every_kernel(name: str) -> None:
         pairs = zip(found[key], right) if isinstance(right, list) else [(found[key], right)]
         for mine, theirs in pairs:
             np.testing.assert_allclose(mine.get(), theirs, rtol=3 * tolerance, atol=3 * tolerance, err_msg=key)
-
-
-def on_card(value: Any) -> Any:
-    if isinstance(value, list):
-        return [on_card(x) for x in value]
-    return backend.cupy().asarray(value) if isinstance(value, np.ndarray) else value
 
 
 @pytest.mark.parametrize("name", test_kernels.CASES)
