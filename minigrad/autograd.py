@@ -38,13 +38,6 @@ else:
     Tensor = None  # tensor.py puts its class here: a Tensor knows its operations, and these know only the graph
 
 
-class Storage:
-    """What all tensors over one piece of memory share: how often it was written to, and which views of it exist."""
-
-    version = 0
-    views: list[weakref.ref[Tensor]] | None = None
-
-
 class Watcher:
     """Sees what the engine does in this thread while it is among `watchers`: so do anomaly mode, graph.py, the profiler."""
 
@@ -262,7 +255,7 @@ def _differentiate(
             results[node] = g
         elif node.keeper is not None and targets is None and (tensor := node.keeper()) is not None:  # retain_grad
             tensor.grad = g if create_graph else Tensor._wrap(g.copy())
-        if needed is not None and not any(parent in needed for parent in parents):
+        if needed is not None and needed.isdisjoint(parents):
             continue
         for storage, version, name in node.versions:
             if storage.version != version:

@@ -14,8 +14,9 @@ import numpy as np
 from numpy import ndarray
 
 from . import backend, precision
-from .autograd import Node, Storage, grad_mode, next_order, watchers
+from .autograd import Node, grad_mode, next_order, watchers
 from .errors import explain
+from .storage import Storage, make_storage
 from .written import compiled
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ else:
 
 _F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
 _new = object.__new__
-_NUMBER = Storage()  # of numbers: nobody writes to them
+_NUMBER = make_storage()  # of numbers: nobody writes to them
 CONSTANT = SimpleNamespace(_storage=_NUMBER)  # stands for what is no Tensor where a call is recorded
 _NAMES = {
     "F32": _F32,
@@ -44,6 +45,7 @@ _NAMES = {
     "silence": backend.silence,
     "watchers": watchers.get,
 }
+_NEW_STORAGE = "{0}_storage = {1}._storage = Storage(); {0}_storage.version = 0; {0}_storage.views = None"
 _OTHERS = """Exception Tensor alike array call defaults dtype error fast forward getattr isinstance len more node np number op
     options out out_storage parents plan plans record result tensor tracked tuple type warnings watcher watching"""
 _TAKEN = {*_NAMES, *_OTHERS.split()}  # by the texts, so that an argument of such a name would be mixed up with it
@@ -100,8 +102,8 @@ def usual_call(op: Op, call: Callable, defaults: dict[str, Any] | None) -> Any:
         after += f"""
             tracked = {each("({bit} if {x}.node is not None else 0)", " + ")}
             if tracked and recording():
-                plan = plans.get(tracked) or op.plan(tracked, {len(names)})
-                result.node = plan.record(({each("{x}.node")},), {kept}{given}, result)"""
+                record = (plans.get(tracked) or op.plan(tracked, {len(names)})).record
+                result.node = record(({each("{x}.node")},), {kept}{given}, result)"""
     if op.view:
         after += f"""
             result._view_of({names[0]}, call, {given})"""
@@ -122,7 +124,7 @@ def {op.name}({parameters}, *more, **options):
         {each("{x}_array = {x}.array", "; ")}
         dtype = {last}_array.dtype
         alike = {alike} and (dtype is F32 or dtype is F64)
-        if alike and (not fast or {last}_array.size < op.least and "watch" not in fast):
+        if alike and (not fast or {last}_array.size < op.least):
             warnings = silence()
             try:
                 out = {compute}
@@ -162,8 +164,8 @@ def record(op: Op, plan: Plan) -> Any:
     versions += ["(out_storage, 0, 'out')"] * plan.out
     lines = []
     for x, _ in inputs:
-        lines += [f"if {x}._storage is None:", f"    {x}._storage = Storage()", f"{x}_storage = {x}._storage"]
-    lines += ["out_storage = result._storage = Storage()"] * plan.out
+        lines += [f"{x}_storage = {x}._storage", f"if {x}_storage is None: " + _NEW_STORAGE.format(x, x)]
+    lines += [_NEW_STORAGE.format("out", "result")] * plan.out
     for kind, key in plan.rest:
         if kind == "option":
             saved.append(f"options[{key!r}]")

@@ -29,7 +29,8 @@ def with_kernel(kernel: Callable, least: int = 0) -> Callable:
         least: of how few numbers in the first argument it need not be asked.
 
     Returns:
-        A decorator. What it makes has `.kernels`, by type of array, for kernels of other devices.
+        A decorator. What it makes has `.kernels`, by type of array, for kernels of other devices; and `.few`, the formula and
+        `least`, for callers who know how many numbers there are.
     """
 
     def decorate(formula: Callable) -> Any:
@@ -49,7 +50,7 @@ def call({", ".join(map(str, parameters))}):{few if least else ""}
     return formula({names})"""
         here = {"find": kernels.get, "enabled": fast_paths.get, "formula": formula}
         call = compiled("call", text, f"{formula.__name__} with a kernel", globals(), here)
-        call.kernels = kernels
+        call.kernels, call.few = kernels, (formula, least)
         return wraps(formula)(call)
 
     return decorate

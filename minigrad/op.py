@@ -27,7 +27,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import partial, wraps
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +36,7 @@ from . import backend, calls, dtypes, precision
 from .autograd import Node, grad_mode
 from .errors import explain
 from .fast import fast_paths
+from .written import compiled
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -161,16 +161,11 @@ class Op:
 
 def _slope(rule: Callable, indices: list[int]) -> Callable[[Any, Any], Any]:
     """A rule as a function of the gradient and the saved values, of which it wants some."""
-    if not indices:
-        return lambda g, saved: rule(g)
-    if len(indices) == 1:  # written out, since starred arguments take Python as long as a small product
-        first = indices[0]
-        return lambda g, saved: rule(g, saved[first])
-    if len(indices) == 2:
-        first, second = indices
-        return lambda g, saved: rule(g, saved[first], saved[second])
-    pick = itemgetter(*indices)
-    return lambda g, saved: rule(g, *pick(saved))
+    values = ", ".join(["g", *[f"saved[{i}]" for i in indices]])  # starred arguments would take as long as a small product
+    formula, least = getattr(rule, "few", (rule, 0))
+    few = f"formula({values}) if type(g) is ndarray and g.size < {least} else " if least else ""
+    text = f"def slope(g, saved): return {few}rule({values})"
+    return compiled("slope", text, f"{getattr(rule, '__name__', 'rule')} {indices}", globals(), {"rule": rule, "formula": formula})
 
 
 class Plan:
@@ -318,7 +313,7 @@ def _public(op: Op) -> Any:
             arrays = op.convert(arrays)
         warnings = silence()
         try:
-            ask = fast_paths and (array.size >= op.least or "watch" in fast_paths)
+            ask = fast_paths and array.size >= op.least
             out = _try_fast(op, xp, arrays, options) if ask else NotImplemented
             if out is NotImplemented:
                 out = forward(xp, *arrays, **options) if options else forward(xp, *arrays)

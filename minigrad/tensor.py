@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from . import autograd, backend, calls, composite, dtypes, op, printing
-from .autograd import Node, Storage
+from .autograd import Node
 from .backend import Array
 from .filling import Filling, as_array
 from .hooks import Handle
 from .ops import indexing
 from .ops import shape as shapes
 from .ops.conversion import cast, transfer
+from .storage import Storage, make_storage
 
 Shape = tuple[int, ...]
 
@@ -247,7 +248,7 @@ class Tensor(Filling):
     def storage(self) -> Storage:
         """What this tensor shares with its views."""
         if self._storage is None:
-            self._storage = Storage()
+            self._storage = make_storage()
         return self._storage
 
     @property

@@ -136,7 +136,7 @@ def test_import_brings_nothing_optional(tmp_path: Path):
 # From the bottom up. A module imports from its own layer and from those below it, never from above. "minigrad" is the
 # public surface, minigrad/__init__.py: what stands above it is written in the words that users have.
 LAYERS = [
-    "dtypes on_cuda precision backend written fast grad_mode hooks errors slices",
+    "dtypes on_cuda precision backend written fast grad_mode hooks errors slices storage",
     "kernels",
     "autograd",
     "op calls",

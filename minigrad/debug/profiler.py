@@ -33,6 +33,7 @@ from ..op import REGISTRY, Op, _try_fast
 from .profile_table import Event, as_table, rows, write_trace
 
 _installed = 0  # how many profiles are on, in all threads
+_least: dict[str, int] = {}  # meanwhile: of how few numbers the kernels of each operation need not be asked
 _lock = threading.Lock()
 
 
@@ -261,12 +262,14 @@ def _install(change: int) -> None:
         before, _installed = _installed, _installed + change
         if before == 0:
             for op in REGISTRY.values():
-                op.fast["watch"] = [_watch(SimpleNamespace(fast=dict(op.fast)))]
+                _least[op.name] = op.least
+                op.fast["watch"], op.least = [_watch(SimpleNamespace(fast=dict(op.fast)))], 0
             for name, device, pairs in _pairs():
                 pairs[device] = _watch_pair(name, *pairs[device])
         elif _installed == 0:
             for op in REGISTRY.values():
                 op.fast.pop("watch", None)
+                op.least = _least.pop(op.name, op.least)
             for _, device, pairs in _pairs():
                 pairs[device] = getattr(pairs[device][0], "unwatched", pairs[device])
 
