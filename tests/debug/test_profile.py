@@ -179,6 +179,7 @@ def test_two_at_a_time_see_the_same_and_one_may_go_on():
 def test_nothing_stays_behind_even_after_an_error():
     before = {name: (dict(op.fast), op.least) for name, op in REGISTRY.items()}
     assert not any("watch" in fast for fast, _ in before.values()), "something did stay behind"
+    assert mg.add.op.least > 0, "something did stay behind"
     pairs = {name: dict(composition.pairs) for name, composition in COMPOSITIONS.items()}
     with pytest.raises(RuntimeError, match="matmul"), profile() as prof:
         with pytest.raises(RuntimeError, match="broadcast"):
