@@ -164,8 +164,8 @@ def _slope(rule: Callable, indices: list[int]) -> Callable[[Any, Any], Any]:
     values = ", ".join(["g", *[f"saved[{i}]" for i in indices]])  # starred arguments would take as long as a small product
     formula, least = getattr(rule, "few", (rule, 0))
     few = f"formula({values}) if type(g) is ndarray and g.size < {least} else " if least else ""
-    text = f"def slope(g, saved): return {few}rule({values})"
-    return compiled("slope", text, f"{getattr(rule, '__name__', 'rule')} {indices}", globals(), {"rule": rule, "formula": formula})
+    text, title = f"def slope(g, saved): return {few}rule({values})", f"{getattr(rule, '__name__', 'rule')} {indices}"
+    return compiled("slope", text, title, globals(), {"rule": rule, "formula": formula})
 
 
 class Plan:

@@ -10,6 +10,9 @@ import math
 from functools import partial
 from typing import Any
 
+import numpy as np
+from numpy import ndarray
+
 from .. import backend
 from ..composite import composite
 from ..errors import explained
@@ -20,6 +23,8 @@ from .choice import where
 
 elementwise = partial(op, dtypes="promote")  # the result has the inputs' dtype
 floating = partial(op, dtypes="float")  # integers become floating point first
+
+_multiply, _square, _subtract = np.multiply, np.square, np.subtract  # np.square takes NumPy's `__getattr__` each time
 
 # ------------------------------------------------------------------------------------------------------ arithmetic
 
@@ -382,7 +387,10 @@ def reciprocal(xp, input):
 
 @with_kernel(kernels.tanh_slope, kernels.pointwise.SMALL)
 def _tanh_slope(g, out):
-    return g - g * out * out
+    if type(g) is not ndarray or not g.ndim:
+        return g - g * out * out
+    squares = _square(out)  # its memory serves twice: of few numbers, a new array takes as long as they do
+    return _subtract(g, _multiply(g, squares, squares), squares)
 
 
 @floating(input=_tanh_slope)
