@@ -13,7 +13,7 @@ from .gelu import gelu, gelu_backward, silu, silu_backward
 from .layer_norm import layer_norm, layer_norm_backward, rms_norm, rms_norm_backward
 from .linear import linear_slopes
 from .matmul import matmul
-from .memory import keep_freed_memory
+from .memory import keep_freed_memory, small_pages
 from .pointwise import add, div, exp, mul, mul_slopes, relu, relu_slope, sigmoid, sigmoid_slope, sub, tanh, tanh_slope
 from .pool import max_pool, max_pool_backward
 from .recurrence import recurrence, recurrence_backward
@@ -32,3 +32,4 @@ __all__ = [
 ]  # fmt: skip
 
 keep_freed_memory()
+small_pages()
