@@ -134,6 +134,8 @@ sum_first = with_kernel(lambda g, axes: kernels.sum(g, dim=axes))(
 )
 _plus = with_kernel(kernels.add, least=kernels.pointwise.SMALL)(lambda before, g: before + g)
 
+_copied = with_kernel(kernels.in_order, least=kernels.copies.SMALL)(lambda g: g.copy())
+
 
 def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
     """Sum a gradient over the axes that broadcasting had added or stretched: its adjoint."""
@@ -315,7 +317,7 @@ def _collect(tensor: Tensor, g: Any) -> None:
         tensor.grad = grad = object.__new__(Tensor)
         # Given away uncopied if nobody else can see it. PyTorch, too, asks the reference count.
         alone = sys.getrefcount(g) <= _ALONE and g.base is None and g.flags.c_contiguous
-        grad.array = g if alone else g.copy() if type(g) is ndarray else backend.namespace(g).array(g, order="C")
+        grad.array = g if alone else _copied(g) if type(g) is ndarray else backend.namespace(g).array(g, order="C")
     elif isinstance(g, Tensor):
         tensor.grad = g if tensor.grad is None else tensor.grad + g
     elif tensor.grad is None:

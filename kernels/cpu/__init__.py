@@ -8,6 +8,7 @@ stand in minigrad/ops and which tests hold these to; anything that knows of tens
 from .attention import attention, attention_backward
 from .batch_norm import batch_norm, batch_norm_backward
 from .conv import conv, conv_transpose, convolution, convolution_backward, correlate
+from .copies import in_order
 from .cross_entropy import cross_entropy, cross_entropy_backward
 from .gelu import gelu, gelu_backward, silu, silu_backward
 from .layer_norm import layer_norm, layer_norm_backward, rms_norm, rms_norm_backward
@@ -24,7 +25,7 @@ from .sums import mean, sum, sum_rows
 __all__ = [
     "add", "add_rows", "attention", "attention_backward", "batch_norm", "batch_norm_backward", "conv",
     "conv_transpose", "convolution", "convolution_backward", "correlate", "cross_entropy", "cross_entropy_backward",
-    "div", "exp", "gelu", "gelu_backward", "layer_norm", "layer_norm_backward", "linear_slopes", "log_softmax",
+    "div", "exp", "gelu", "gelu_backward", "in_order", "layer_norm", "layer_norm_backward", "linear_slopes", "log_softmax",
     "log_softmax_slope", "matmul", "max_pool", "max_pool_backward", "mean", "mul", "mul_slopes", "recurrence",
     "recurrence_backward", "relu", "relu_slope", "rms_norm", "rms_norm_backward", "safe_softmax", "sigmoid",
     "sigmoid_slope", "silu", "silu_backward", "softmax", "softmax_slope", "sub", "sum", "sum_rows", "tanh",

@@ -2,7 +2,8 @@
 
 1. The formula makes an array for each of its steps, and twice as many backward.
 2. NumPy alone: one array forward and one backward, each worked on in place.
-3. Compiled, where the channels of a pixel lie side by side:
+3. Compiled. Where the pixels of a channel lie side by side, a thread takes a channel of all images, and has it in the cache
+   from the first pass to the last. Where the channels of a pixel do:
 
 Mean and variance are found by blocks of rows that stay in the cache, each around its own mean, and joined by the formula
 of Chan, Golub and LeVeque (1979): as exact as two passes over everything, for the price of one.
@@ -117,6 +118,53 @@ def _backward(g, x, weight, found, sums, products, slopes, gx):
             gx[i, c] = scale[c] * (g[i, c] - constant[c] - (x[i, c] - centre[c]) * linear[c])
 
 
+@jit("F[:,:,::1], F[::1], F[::1], F, F[:,::1], F[:,:,::1]")
+def _forward_planes(x, weight, bias, eps, found, out):
+    """As `_forward` for (n, channels, pixels): a channel of all images after the other, which stays in the cache."""
+    n = len(x) * x.shape[2]
+    for c in prange(x.shape[1]):
+        total = around = 0.0
+        for i in range(len(x)):
+            plane, part = x[i, c], x.dtype.type(0)
+            for j in range(plane.size):
+                part += plane[j]
+            total += part
+        mean = x.dtype.type(total / n)
+        for i in range(len(x)):
+            plane, part = x[i, c], x.dtype.type(0)
+            for j in range(plane.size):
+                part += (plane[j] - mean) * (plane[j] - mean)
+            around += part
+        found[0, c], found[1, c], found[2, c] = mean, around / n, 1 / np.sqrt(around / n + eps)
+        scale, shift = found[2, c] * weight[c], bias[c]
+        for i in range(len(x)):
+            plane, result = x[i, c], out[i, c]
+            for j in range(plane.size):
+                result[j] = (plane[j] - mean) * scale + shift
+
+
+@jit("F[:,:,::1], F[:,:,::1], F[::1], F[:,::1], F[:,::1], F[:,:,::1]")
+def _backward_planes(g, x, weight, found, slopes, gx):
+    """As `_backward` for (n, channels, pixels)."""
+    n = len(x) * x.shape[2]
+    for c in prange(x.shape[1]):
+        mean, rstd = found[0, c], found[2, c]
+        total = along = 0.0
+        for i in range(len(x)):
+            plane, grad, part, product = x[i, c], g[i, c], x.dtype.type(0), x.dtype.type(0)
+            for j in range(plane.size):
+                part += grad[j]
+                product += grad[j] * (plane[j] - mean)
+            total += part
+            along += product
+        slopes[0, c], slopes[1, c] = along * rstd, total
+        scale, constant, linear = rstd * weight[c], x.dtype.type(total / n), x.dtype.type(along * rstd * rstd / n)
+        for i in range(len(gx)):
+            plane, grad, result = x[i, c], g[i, c], gx[i, c]
+            for j in range(plane.size):
+                result[j] = scale * (grad[j] - constant - (plane[j] - mean) * linear)
+
+
 def batch_norm(
     x: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None, *, over: tuple[int, ...], eps: float, found: list
 ) -> Any:
@@ -124,15 +172,22 @@ def batch_norm(
     mixed = any(a is not None and a.dtype != x.dtype for a in (weight, bias))
     if x.size < SMALL or over != (0, *range(2, x.ndim)) or x.dtype not in FLOATS or mixed:
         return NotImplemented
-    if not is_channels_last(x) or not available():
+    if not available():
         return _numpy_batch_norm(x, weight, bias, eps, found)
-    table, channels = wide(rows(x)), x.shape[1]
+    channels, eps = x.shape[1], x.dtype.type(eps)
+    moments = np.empty((3, channels), x.dtype)
+    weight, bias = given_or(weight, 1, moments), given_or(bias, 0, moments)
+    found.append((moments[0], moments[1]))
+    if not is_channels_last(x):
+        planes = _planes(x)
+        out = np.empty_like(planes)
+        _forward_planes(planes, weight, bias, eps, moments, out)
+        return out.reshape(x.shape), (moments, None, None)
+    table = wide(rows(x))
     blocks = max(1, min(len(table), x.size // BLOCK))
     means, squares = (np.empty((blocks, table.shape[1]), x.dtype) for _ in range(2))
-    moments, out = np.empty((3, channels), x.dtype), np.empty_like(table)
-    weight, bias = given_or(weight, 1, moments), given_or(bias, 0, moments)
-    _forward(table, weight, bias, x.dtype.type(eps), means, squares, moments, out)
-    found.append((moments[0], moments[1]))
+    out = np.empty_like(table)
+    _forward(table, weight, bias, eps, means, squares, moments, out)
     return from_rows(out.reshape(-1, channels), x.shape), (moments, None, None)
 
 
@@ -143,9 +198,15 @@ def batch_norm_backward(
     moments, mean, rstd = kept
     if moments is None:
         return _numpy_slopes(g, needs, mean, rstd, x, weight)
+    slopes = np.empty((3, x.shape[1]), x.dtype)
+    if not is_channels_last(x):
+        planes = _planes(x)
+        gx = np.empty_like(planes if needs[0] else planes[:0])
+        _backward_planes(_planes(g), planes, given_or(weight, 1, moments), moments, slopes, gx)
+        return [gx.reshape(x.shape) if needs[0] else None, *(s if need else None for s, need in zip(slopes, needs[1:]))]
     table = wide(rows(x))
     sums, products = (np.empty((get_num_threads(), table.shape[1]), x.dtype) for _ in range(2))
-    slopes, gx = np.empty((3, x.shape[1]), x.dtype), np.empty_like(table if needs[0] else table[:0])
+    gx = np.empty_like(table if needs[0] else table[:0])
     _backward(rows(g).reshape(table.shape), table, given_or(weight, 1, moments), moments, sums, products, slopes, gx)
     images = from_rows(gx.reshape(-1, x.shape[1]), x.shape) if needs[0] else None
     return [images, *(slope if need else None for slope, need in zip(slopes, needs[1:]))]
@@ -155,7 +216,7 @@ def batch_norm_backward(
 
 
 def _numpy_batch_norm(x: np.ndarray, weight: Any, bias: Any, eps: float, found: list) -> Any:
-    images, n = _images(x), x.dtype.type(count(x.shape))
+    images, n = _planes(x), x.dtype.type(count(x.shape))
     mean = images.mean((0, 2))
     out = images - mean[:, None]
     variance = np.einsum("ncl,ncl->c", out, out) / n
@@ -168,7 +229,7 @@ def _numpy_batch_norm(x: np.ndarray, weight: Any, bias: Any, eps: float, found: 
 
 
 def _numpy_slopes(g: np.ndarray, needs: list[bool], mean: np.ndarray, rstd: np.ndarray, x: np.ndarray, weight: Any) -> list:
-    g, images, n = _images(g), _images(x), x.dtype.type(count(x.shape))
+    g, images, n = _planes(g), _planes(x), x.dtype.type(count(x.shape))
     gx = images - mean[:, None]
     total, product = g.sum((0, 2)), np.einsum("ncl,ncl->c", g, gx)
     if needs[0]:
@@ -179,6 +240,6 @@ def _numpy_slopes(g: np.ndarray, needs: list[bool], mean: np.ndarray, rstd: np.n
     return [gx.reshape(x.shape), product * rstd if needs[1] else None, total if needs[2] else None]
 
 
-def _images(x: np.ndarray) -> np.ndarray:
+def _planes(x: np.ndarray) -> np.ndarray:
     """(n, channels, *sizes) as (n, channels, pixels), the pixels of a channel side by side: so NumPy's sums are exact."""
     return np.ascontiguousarray(x).reshape(*x.shape[:2], -1)

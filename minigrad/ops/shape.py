@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import dtypes
 from ..errors import explained
+from ..kernels import cpu as kernels
 from ..op import op
 
 # ---------------------------------------------------------------------------------------------- reading arguments
@@ -490,6 +491,9 @@ def clone(xp, input, *, memory_format=None):
 @op(input=lambda g: g)
 def _contiguous(xp, input):
     return xp.ascontiguousarray(input)
+
+
+_contiguous.fast("cpu", kernels.copies.SMALL)(kernels.in_order)
 
 
 def contiguous(input: Any, memory_format: Any = None) -> Any:

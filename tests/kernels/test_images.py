@@ -87,6 +87,9 @@ CASES = {  # each is large enough for the kernels to be used, by a little
     "sum of columns": (lambda x: mg.sum(x, 0, keepdim=True), [(normal(700, 80),), (normal(3, 177, 99),)]),
     "mean": (mg.mean, [(normal(3, 177, 99),)]),
     "mean of rows": (lambda x: mg.mean(x, -1, True), [(normal(17, 10_001),), (normal(3, 17, 1001),)]),
+    "rows as columns": (lambda x: x.t().contiguous(), [(normal(301, 203),), (with_values(normal(67, 800), inf, nan),)]),
+    "rows as columns of each": (lambda x: x.transpose(-1, -2).contiguous(), [(normal(3, 5, 81, 47),), (normal(3, 1, 300, 65),)]),
+    "groups of dimensions": (lambda x: x.permute(0, 3, 4, 1, 2).contiguous(), [(normal(3, 7, 11, 13, 17),)]),
     "batch_norm few channels": (norm, [(normal(8, 2, 40, 41), normal(2), normal(2))]),
     "batch_norm many channels": (norm, [(normal(2, 40_001), normal(40_001), normal(40_001))]),
 }  # fmt: skip
@@ -121,11 +124,17 @@ def test_fast_paths_agree_with_formulas(name, layout, dtype):
     assert_fast_paths_agree(CASES[name], name, layout, dtype)
 
 
-@needs_numba
-def test_the_cases_are_large_enough_for_kernels(monkeypatch):
-    called = set()
+@pytest.fixture
+def called(monkeypatch):
+    """The names of the kernels that are called."""
+    names = []
     original = jit.Kernel.__call__
-    monkeypatch.setattr(jit.Kernel, "__call__", lambda self, *args: (called.add(self.name), original(self, *args))[1])
+    monkeypatch.setattr(jit.Kernel, "__call__", lambda self, *args: (names.append(self.name), original(self, *args))[1])
+    return names
+
+
+@needs_numba
+def test_the_cases_are_large_enough_for_kernels(called):
     for name, (f, examples) in CASES.items():
         called.clear()
         run(f, [a.astype(np.float32) if a.ndim < 3 else channels_last(a.astype(np.float32)) for a in examples[0]], fast=True)
@@ -133,6 +142,37 @@ def test_the_cases_are_large_enough_for_kernels(monkeypatch):
         called.clear()
         run(f, [a.astype(np.float32) for a in examples[0]], fast=False)
         assert not called, f"{name} used kernels although they were switched off"
+
+
+@needs_numba
+@pytest.mark.parametrize("layout", ["plain", "channels last"])
+def test_batch_norm_is_compiled_for_both_layouts(layout, called):
+    f, examples = CASES["batch_norm"]
+    run(f, [LAYOUTS[layout](examples[0][0].astype(np.float32)), *(a.astype(np.float32) for a in examples[0][1:])], fast=True)
+    suffix = {"plain": "_planes", "channels last": ""}[layout]
+    assert f"batch_norm._forward{suffix}" in called and f"batch_norm._backward{suffix}" in called
+
+
+@needs_numba
+def test_columns_are_copied_by_the_kernel_forward_and_backward(called):
+    x = mg.tensor(normal(301, 203), requires_grad=True)
+    y = x.t().contiguous()
+    assert called == ["copies._transpose"]
+    y.backward(mg.tensor(normal(203, 301)))
+    assert called == ["copies._transpose"] * 2
+
+
+@needs_numba
+def test_copies_in_order_are_for_two_groups_of_dimensions():
+    x = normal(3, 30, 20, 50)
+    for dims in ((0, 2, 3, 1), (3, 0, 1, 2), (0, 1, 3, 2), (2, 3, 0, 1)):
+        y = kernels.in_order(x.transpose(dims))
+        assert y.flags.c_contiguous
+        np.testing.assert_array_equal(y, x.transpose(dims))
+    for other in (x, x.transpose(0, 3, 2, 1), x.transpose(1, 0, 3, 2), x[..., ::2].transpose(0, 1, 3, 2), x.T[:, :0], x[:1, :9, :9, :9].T):
+        assert kernels.in_order(other) is NotImplemented
+    same = np.broadcast_to(normal(60_000, 1), (60_000, 3)).T
+    assert kernels.in_order(same) is NotImplemented
 
 
 @needs_numba
