@@ -124,7 +124,7 @@ def {op.name}({parameters}, *more, **options):
         {each("{x}_array = {x}.array", "; ")}
         dtype = {last}_array.dtype
         alike = {alike} and (dtype is F32 or dtype is F64)
-        if alike and (not fast or {last}_array.size < op.least):
+        if alike and (not fast or {names[0]}_array.size < op.least):
             warnings = silence()
             try:
                 out = {compute}

@@ -65,7 +65,7 @@ class Op:
         together: kernel for the gradients of all arguments at once, if there is one, and of how few numbers it need not be
             asked: a function of (g, needs, *what the rules want), which gives NotImplemented where it does not apply.
         fast: device type -> functions tried before the forward function.
-        least: of how few numbers these need not be asked.
+        least: of how few numbers in the first argument these need not be asked.
     """
 
     def __init__(self, forward: Callable, rules: dict[str, Callable], dtypes: str | None, view: bool) -> None:
@@ -313,7 +313,7 @@ def _public(op: Op) -> Any:
             arrays = op.convert(arrays)
         warnings = silence()
         try:
-            ask = fast_paths and array.size >= op.least
+            ask = fast_paths and getattr(arrays[0], "size", op.least) >= op.least
             out = _try_fast(op, xp, arrays, options) if ask else NotImplemented
             if out is NotImplemented:
                 out = forward(xp, *arrays, **options) if options else forward(xp, *arrays)
@@ -351,7 +351,7 @@ def _public(op: Op) -> Any:
 
 
 def _add_fast_path(op: Op, device: str, least: int = 0) -> Callable[[Callable], None]:
-    """A decorator for a function that is tried before the forward function, unless the last tensor has fewer elements."""
+    """A decorator for a function that is tried before the forward function, unless the first argument has fewer elements."""
     op.least = least
     return lambda function: op.fast.setdefault(device, []).append(function)
 

@@ -10,7 +10,7 @@ import numpy as np
 from . import elementary
 from .elementary import LN2_HIGH, LN2_LOW, LOG2_E, expm1_near_zero, is_single, power_of_two
 from .jit import Kernel, available, jit, prange
-from .layout import FLOATS, flat, flat_like
+from .layout import FLOATS, flat, flat_like, repeated, wide
 
 SMALL = 50_000  # numbers
 
@@ -113,13 +113,39 @@ relu, exp, tanh, sigmoid = (_of_one(f) for f in (_relu, _exp, elementary.tanh, e
 relu_slope, tanh_slope, sigmoid_slope = (_of_two(f) for f in (_relu_slope, _tanh_slope, _sigmoid_slope))
 
 
+def _with_rows(of_two: Kernel) -> Callable[[np.ndarray, np.ndarray], Any]:
+    """A function of an array and of what is the same for all its rows, as a bias is; NotImplemented where NumPy is as good."""
+
+    @jit("F[:,::1], F[::1], F[:,::1]")
+    def run(x, row, out):
+        for i in prange(len(x)):
+            for j in range(x.shape[1]):
+                out[i, j] = of_two(x[i, j], row[j])
+
+    def call(x: np.ndarray, row: np.ndarray) -> Any:
+        if x.size < SMALL or x.dtype not in FLOATS or x.dtype != row.dtype or not (x.flags.carray and row.flags.carray):
+            return NotImplemented
+        if not row.ndim or x.shape[x.ndim - row.ndim :] != row.shape or not available():
+            return NotImplemented
+        table = wide(x.reshape(-1, row.size))
+        out = np.empty_like(table)
+        run(table, repeated(row.reshape(-1), table.shape[1] // row.size), out)
+        return out.reshape(x.shape)
+
+    run.name = f"pointwise.{of_two.function.__name__.strip('_')}_rows"
+    return call
+
+
 def _arithmetic(of_two: Kernel) -> Callable[..., Any]:
-    """An operation of two arrays that lie alike in memory; what has to be broadcast or reordered is left to NumPy."""
-    compute = _of_two(of_two)
+    """An operation of two arrays that lie alike in memory, or with a row; whatever else there is, is left to NumPy."""
+    compute, compute_rows = _of_two(of_two), _with_rows(of_two)
 
     def call(a: Any, b: Any, *, alpha: Any = 1) -> Any:
-        alike = type(a) is type(b) is np.ndarray and a.strides == b.strides and a.shape == b.shape
-        return compute(a, b) if alike and alpha == 1 else NotImplemented
+        if not type(a) is type(b) is np.ndarray or alpha != 1:
+            return NotImplemented
+        if a.shape == b.shape:
+            return compute(a, b) if a.strides == b.strides else NotImplemented
+        return compute_rows(a, b)
 
     return call
 

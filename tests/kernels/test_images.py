@@ -154,6 +154,19 @@ def test_batch_norm_is_compiled_for_both_layouts(layout, called):
 
 
 @needs_numba
+@pytest.mark.parametrize("name", ["add", "subtract", "multiply", "divide"])
+def test_a_row_is_broadcast_by_the_kernel(name, called):
+    ours, numpys = getattr(mg, name), getattr(np, name)
+    x = mg.tensor(normal(2, 301, 203))
+    for row in (normal(203), normal(301, 203)):
+        np.testing.assert_array_equal(ours(x, mg.tensor(row)).array, numpys(x.array, row))
+    assert [kernel.endswith("_rows") for kernel in called] == [True, True]
+    for other in (normal(301, 1), normal(406)[::2], normal(), normal(203).astype(np.float32), np.arange(1, 204)):
+        np.testing.assert_array_equal(ours(x, mg.from_numpy(np.asarray(other))).array, numpys(x.array, other))
+    assert len(called) == 4, "the last two are cast, and are rows then"
+
+
+@needs_numba
 def test_columns_are_copied_by_the_kernel_forward_and_backward(called):
     x = mg.tensor(normal(301, 203), requires_grad=True)
     y = x.t().contiguous()
