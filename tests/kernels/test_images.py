@@ -164,6 +164,7 @@ def test_a_row_is_broadcast_by_the_kernel(name, called):
     for other in (normal(301, 1), normal(406)[::2], normal(), normal(203).astype(np.float32), np.arange(1, 204)):
         np.testing.assert_array_equal(ours(x, mg.from_numpy(np.asarray(other))).array, numpys(x.array, other))
     assert len(called) == 4, "the last two are cast, and are rows then"
+    assert kernels.add(x.array, np.ones(203, np.float32)) is NotImplemented
 
 
 @needs_numba
