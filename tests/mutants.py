@@ -32,6 +32,7 @@ EQUIVALENT: list[tuple[str, str]] = [
     (r"(linear|matmul)\.(input|weight|other): (in _rows|in _by_matrix|_rows\(|_by_matrix\(|len\(|other -> g|g -> input)", "another way to the same product, only slower"),
     (r"(linear|matmul)\.\w+: in _product: bias -> ", "no rule has a bias to add"),
     (r".*\(line \d+, 1\)$", "a size of -1 became -2, which NumPy reads as -1 too, or a comparison with another way to the same result"),
+    (r"tanh\.input: (type\(\.\.\.\) -> its argument|g -> out) \(line 3, (type\(g\)|g)\)", "asks which of two ways to the same slope to go; g and out are alike"),
     (r"pow\.input: (1\.0 -> 2\.0|other -> g|g -> input)", "the value is multiplied by a zero exponent"),
     (r"embedding\.weight: in _embedding_slope: padding_idx -> ", "no index equals what the padding is compared with then"),
     (r"embedding\.weight: in _embedding_slope: (getattr|input -> )", "an index may be an array or a Tensor"),
