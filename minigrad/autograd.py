@@ -316,7 +316,7 @@ def _collect(tensor: Tensor, g: Any) -> None:
     if tensor.grad is None and (type(g) is ndarray or backend.is_array(g)):
         tensor.grad = grad = object.__new__(Tensor)
         # Given away uncopied if nobody else can see it. PyTorch, too, asks the reference count.
-        alone = sys.getrefcount(g) <= _ALONE and g.base is None and g.flags.c_contiguous
+        alone = sys.getrefcount(g) <= _ALONE and g.flags.c_contiguous and (g.base is None or _all_of_its_own(g))
         grad.array = g if alone else _copied(g) if type(g) is ndarray else backend.namespace(g).array(g, order="C")
     elif isinstance(g, Tensor):
         tensor.grad = g if tensor.grad is None else tensor.grad + g
@@ -329,7 +329,13 @@ def _collect(tensor: Tensor, g: Any) -> None:
         tensor.grad._bump()
 
 
-# The reference count that `_collect` sees for an array which only its caller has.
+def _all_of_its_own(g: Any) -> bool:
+    """Whether an array is a view of all of another one that nobody else has, as `reshape` makes it."""
+    base = g.base if type(g) is ndarray and g.flags.writeable else None  # what is broadcast is read-only
+    return type(base) is ndarray and base.base is None and base.size == g.size and sys.getrefcount(base) <= _ALONE
+
+
+# The reference count that `_collect` sees for an array which only its caller has, and `_all_of_its_own` for its base.
 _ALONE = (lambda g: (lambda g: sys.getrefcount(g))(g))(np.empty(1))
 
 

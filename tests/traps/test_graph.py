@@ -253,6 +253,28 @@ def test_leaf_gradients_own_their_memory(f):
         assert not np.shares_memory(g.array, seed.array)
 
 
+def test_a_gradient_that_is_all_of_another_array_is_taken_if_nobody_else_has_that():
+    x, kept = leaf(6), []
+    (x.reshape(2, 3) * 2).backward(mg.randn(2, 3, dtype=mg.float64))
+    assert x.grad.array.base is not None, "it was copied"
+    x.grad = None
+    y = x.reshape(2, 3)
+    y.register_hook(kept.append)
+    (y * 2).backward(mg.randn(2, 3, dtype=mg.float64))
+    assert not np.shares_memory(x.grad.array, kept[0].array)
+    a, b = leaf(6), leaf(6, seed=1)
+    ((a.reshape(2, 3) + b.reshape(2, 3)) * 2).backward(mg.randn(2, 3, dtype=mg.float64))  # both get views of one array
+    assert not np.shares_memory(a.grad.array, b.grad.array)
+    one = leaf(1)
+    one.sum().backward()
+    one.grad.mul_(2)  # what broadcasting gives is one number, and read-only
+    assert one.grad.tolist() == [2]
+    part = leaf(6)
+    part.register_hook(lambda g: mg.from_numpy(np.zeros(600)[:6]))
+    (part * 2).backward(mg.randn(6, dtype=mg.float64))
+    assert part.grad.array.base is None, "it keeps more memory than it needs"
+
+
 def test_a_hook_may_keep_the_gradient_it_sees():
     kept = []
     x = leaf(3)
