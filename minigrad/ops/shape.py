@@ -465,9 +465,7 @@ def pad(input: Any, pad: Sequence[int], value: float | None = None) -> Any:
             [0, 0, 0]])
     """
     if len(pad) % 2 or len(pad) > 2 * input.ndim:
-        raise RuntimeError(
-            f"pad: expected two widths for each of at most {input.ndim} dimensions, got {len(pad)} widths"
-        )
+        raise RuntimeError(f"pad: expected two widths for each of at most {input.ndim} dimensions, got {len(pad)} widths")
     pairs = [(pad[i], pad[i + 1]) for i in range(0, len(pad), 2)]
     widths = [(0, 0)] * (input.ndim - len(pairs)) + pairs[::-1]
     if any(n < 0 for pair in widths for n in pair):

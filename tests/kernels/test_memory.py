@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 
@@ -32,7 +33,7 @@ def said_by(program: str, **environment: str) -> list[str]:
     return run.stdout.split()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has such huge pages")
+@pytest.mark.skipif(sys.platform != "linux", reason="NumPy asks only Linux for huge pages")
 @pytest.mark.parametrize(
     ("wanted", "expected"), [({}, "False"), ({"NUMPY_MADVISE_HUGEPAGE": "1"}, "True"), ({"NUMPY_MADVISE_HUGEPAGE": "0"}, "False")]
 )
@@ -42,7 +43,7 @@ def test_numpy_asks_for_huge_pages_only_where_the_user_says_so(wanted: dict[str,
     assert wanted or before == "True", "NumPy does not ask anyway: then small_pages() can go"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only glibc can be told")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's malloc can be told to keep memory")
 def test_memory_that_was_freed_has_its_pages_still():
     first, second = map(int, said_by(FAULTS))
     assert first > 1000, "32 MB are 7,813 pages of 4 KB"
